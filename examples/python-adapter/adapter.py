@@ -53,8 +53,8 @@ class Loader:
         await client.close()
 
     async def close(self):
-        while self.clients:
-            await self.disconnect(next(iter(self.clients)))
+        for _, client in [*self.clients.values()]:  # they stay known: a call after close, and a second close, reach them
+            await client.close()
 
 
 lifecheck.serve(Loader)

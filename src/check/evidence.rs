@@ -198,7 +198,8 @@ impl Evidence {
             | Kind::StreamEvent
             | Kind::SessionOpened
             | Kind::SessionClosed => Some(Self::Http),
-            Kind::ConnectionOpened | Kind::WireReceived | Kind::WireSent => None,
+            // A trace has each message as its recorder has read it, with one value for each name.
+            Kind::ConnectionOpened | Kind::WireReceived | Kind::WireSent | Kind::WireRepeated => None,
             // No script plays in a trace, and a journal has the faults of its own.
             Kind::FaultDelivered | Kind::FaultUndelivered | Kind::GateOpened | Kind::GateReached => None,
             Kind::ExperimentFailed

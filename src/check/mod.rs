@@ -22,6 +22,7 @@ mod connection_ends;
 mod course;
 mod coverage;
 mod digests;
+mod early_streams;
 mod engine;
 mod evidence;
 mod experiment;

@@ -15,7 +15,7 @@ pub struct Violation {
     because: String,
     witness: Vec<Seq>,
     weight: Weight,
-    doubt: Doubt,
+    doubts: Doubts,
 }
 
 /// The finding reports the heavier one first.
@@ -25,16 +25,15 @@ enum Weight {
     Warn,
 }
 
-/// A reason to doubt a violation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Doubt {
-    None,
+/// The reasons to doubt a violation. Each one alone is enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+struct Doubts {
     /// It exists only because this bound passed, and a loaded machine breaks bounds.
-    Bound(Duration),
+    bound: Option<Duration>,
     /// It exists only because something came this much later than it may, and a delay as long explains that.
-    Late(Duration),
+    late: Option<Duration>,
     /// It exists only because a link was lost, and a mock that loses the recorder ends without a farewell.
-    Link,
+    is_of_link: bool,
 }
 
 impl Violation {
@@ -44,7 +43,7 @@ impl Violation {
         let mut witness = witness.to_vec();
         witness.sort_unstable();
         witness.dedup();
-        Self { variant, because, witness, weight: Weight::OfLevel, doubt: Doubt::None }
+        Self { variant, because, witness, weight: Weight::OfLevel, doubts: Doubts::default() }
     }
 
     /// The same, as a warning at every level.
@@ -56,27 +55,39 @@ impl Violation {
     /// The same, but Inconclusive if the machine was so loaded that the bound proves nothing.
     #[must_use]
     pub fn of_bound(self, bound: Duration) -> Self {
-        Self { doubt: Doubt::Bound(bound), ..self }
+        Self { doubts: Doubts { bound: Some(bound), ..self.doubts }, ..self }
     }
 
-    /// The same, but Inconclusive if the machine delayed anything for as long as the event came too late.
+    /// The same, but Inconclusive if the machine delayed anything for as long as the event came too late. Of two such times the
+    /// shorter one counts.
     #[must_use]
     pub fn of_lateness(self, over: Duration) -> Self {
-        Self { doubt: Doubt::Late(over), ..self }
+        let over = self.doubts.late.map_or(over, |known| known.min(over));
+        Self { doubts: Doubts { late: Some(over), ..self.doubts }, ..self }
     }
 
     /// The same, but Inconclusive if the experiment failed, because only the loss of a link proves it.
     #[must_use]
     pub fn of_link(self) -> Self {
-        Self { doubt: Doubt::Link, ..self }
+        Self { doubts: Doubts { is_of_link: true, ..self.doubts }, ..self }
+    }
+
+    /// The same, with a further event that it needs, and what that event shows.
+    #[must_use]
+    pub fn shown_by(mut self, seq: Seq, what: &str) -> Self {
+        self.because.push_str(&format!("; {what} at {seq}"));
+        self.witness.push(seq);
+        self.witness.sort_unstable();
+        self.witness.dedup();
+        self
     }
 }
 
-/// What a monitor has found so far. It keeps the first violation of each weight and doubt, and counts the others.
+/// What a monitor has found so far. It keeps the first violation of each weight and its doubts, and counts the others.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
     n_held: u64,
-    broken: BTreeMap<(Weight, Doubt), (Violation, usize)>,
+    broken: BTreeMap<(Weight, Doubts), (Violation, usize)>,
     open: Option<(String, Vec<Seq>)>,
 }
 
@@ -88,7 +99,7 @@ impl Tally {
 
     /// Records a violation.
     pub fn broken(&mut self, violation: Violation) {
-        let key = (violation.weight, violation.doubt);
+        let key = (violation.weight, violation.doubts);
         self.broken.entry(key).and_modify(|(_, n)| *n += 1).or_insert((violation, 1));
     }
 
@@ -141,7 +152,7 @@ impl Tally {
         };
         let n_broken = self.n_broken();
         let weighed = self.broken.into_values().map(|(violation, _)| {
-            let doubt = violation.doubt.holds(view);
+            let doubt = violation.doubts.hold(view);
             let verdict = if doubt.is_some() { Verdict::Inconclusive } else { violation.verdict(invariant.level) };
             (heaviness(verdict), violation.witness.clone(), verdict, violation, doubt)
         });
@@ -177,17 +188,16 @@ impl Violation {
     }
 }
 
-impl Doubt {
-    /// The reason why the doubt applies to this history, if it does, as the end of a sentence.
-    fn holds(self, view: &View) -> Option<String> {
-        let delay = view.longest_delay();
-        let because = || format!(", but the machine kept the supervisor waiting for {} ms", delay.as_millis());
-        match self {
-            Self::None => None,
-            Self::Bound(bound) => (delay > bound / 5).then(because),
-            Self::Late(over) => (delay > over).then(because),
-            Self::Link => view.experiment_failed().map(|failed| format!(", but the experiment failed at {failed}")),
+impl Doubts {
+    /// The first doubt that applies to this history, as the end of a sentence.
+    fn hold(self, view: &View) -> Option<String> {
+        if let Some(failed) = view.experiment_failed().filter(|_| self.is_of_link) {
+            return Some(format!(", but the experiment failed at {failed}"));
         }
+        let delay = view.longest_delay();
+        let is_delayed =
+            self.bound.is_some_and(|bound| delay > bound / 5) || self.late.is_some_and(|over| delay > over);
+        is_delayed.then(|| format!(", but the machine kept the supervisor waiting for {} ms", delay.as_millis()))
     }
 }
 

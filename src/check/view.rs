@@ -28,7 +28,7 @@ pub struct View {
     limits: Limits,
     /// `None` for a recorded name that is not the name of a transport, such as `memory/http`.
     transport: Option<Transport>,
-    course: Course,
+    pub(super) course: Course,
     scopes: Observability,
     operations: Table<OpId, Operation>,
     /// Whether the driver has invoked an operation.

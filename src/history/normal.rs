@@ -332,6 +332,7 @@ fn connection_of(kind: &EventKind) -> Option<&ConnectionId> {
         | EventKind::WireReceived { connection, .. }
         | EventKind::WireSent { connection, .. }
         | EventKind::WireNoise { connection, .. }
+        | EventKind::WireRepeated { connection, .. }
         | EventKind::WireEof { connection } => Some(connection),
         _ => None,
     }

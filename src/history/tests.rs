@@ -208,6 +208,7 @@ fn loader_and_mock_kinds() -> Vec<(Kind, BoxedStrategy<EventKind>)> {
         }
         WireReceived { connection: connection(), message: message() }
         WireSent { connection: connection(), message: message() }
+        WireRepeated { connection: connection(), name: text() }
         WireNoise { connection: connection(), bytes: any::<u64>(), head: text() }
         WireEof { connection: connection() }
         SignalReceived { signal: text() }

@@ -346,6 +346,7 @@ async fn serve_adapter(hello: AdapterHello, lines: Lines, mut write: OwnedWriteH
 mod tests {
     use super::*;
     use crate::history::{Header, Message};
+    use crate::record::options::MockSetup;
 
     #[test]
     fn a_process_that_was_only_asked_for_its_generation_is_a_probe() {
@@ -363,5 +364,37 @@ mod tests {
             recorder.note(source, EventKind::WireReceived { connection: ConnectionId::from("c1"), message });
         }
         assert_eq!(["files", "search", "mail"].map(|server| n_probes(&recorder, server)), [1, 1, 0]);
+    }
+
+    #[tokio::test]
+    async fn every_line_of_a_mock_that_died_before_its_acknowledgements_is_stored() {
+        const N_LINES: usize = 50;
+        let recorder = Recorder::in_memory(Header::new("test"));
+        let options = EndpointOptions {
+            adapter_token: "a".to_owned(),
+            mock_token: "m".to_owned(),
+            hello_limit: Duration::from_secs(5),
+            mocks: BTreeMap::from([("files".to_owned(), MockSetup { welcome: serde_json::Map::new() })]),
+        };
+        let endpoint = RecorderEndpoint::open(recorder.clone(), options).await.unwrap();
+        let mut text =
+            json!({ "hello": 1, "token": "m", "mock": "files", "build": crate::record::build_id(), "pid": 1 })
+                .to_string();
+        for n in 1..=N_LINES {
+            text.push_str(&format!("\n{}", json!({ "n": n, "event": "signal.received", "signal": "TERM" })));
+        }
+        text.push('\n');
+        // It is gone before the endpoint has its first turn.
+        let mut mock = std::net::TcpStream::connect(endpoint.addr()).unwrap();
+        std::io::Write::write_all(&mut mock, text.as_bytes()).unwrap();
+        drop(mock);
+        let is_closed = |event: &crate::history::Event| matches!(event.kind, EventKind::LinkClosed { .. });
+        recorder.wait_for(0, Duration::from_secs(5), is_closed).await.unwrap();
+        let mut n_stored = 0;
+        recorder.any(|event| {
+            n_stored += usize::from(matches!(event.kind, EventKind::SignalReceived { .. }));
+            false
+        });
+        assert_eq!(n_stored, N_LINES);
     }
 }

@@ -119,6 +119,8 @@ impl Follower {
     }
 
     /// Stores lines until the link ends or breaks its rules.
+    ///
+    /// A peer that died takes no acknowledgement any more. The lines that it had sent before are still evidence.
     pub(super) async fn follow(
         &mut self,
         mut lines: Lines,
@@ -126,13 +128,12 @@ impl Follower {
         mut commands: mpsc::UnboundedReceiver<String>,
         recorder: &Recorder,
     ) {
+        let mut is_heard = true;
         loop {
             let line = tokio::select! {
                 line = lines.next() => line,
-                Some(command) = commands.recv() => {
-                    if send(&mut write, &command).await.is_err() {
-                        return;
-                    }
+                Some(command) = commands.recv(), if is_heard => {
+                    is_heard = send(&mut write, &command).await.is_ok();
                     continue;
                 }
             };
@@ -148,11 +149,7 @@ impl Follower {
                 Some(Err(LinesCodecError::Io(_))) | None => return,
             };
             match taken {
-                Ok(Some(ack)) => {
-                    if send(&mut write, &ack).await.is_err() {
-                        return;
-                    }
-                }
+                Ok(Some(ack)) => is_heard = is_heard && send(&mut write, &ack).await.is_ok(),
                 Ok(None) => {}
                 Err(error) => {
                     let because = format!("{} broke the link's rules: {error}", self.source);
@@ -214,6 +211,7 @@ fn may_report(source: &Source, kind: &EventKind) -> bool {
         | EventKind::WireReceived { .. }
         | EventKind::WireSent { .. }
         | EventKind::WireNoise { .. }
+        | EventKind::WireRepeated { .. }
         | EventKind::WireEof { .. }
         | EventKind::SignalReceived { .. }
         | EventKind::FaultDelivered { .. }

@@ -36,6 +36,7 @@ fn free_texts(kind: &mut EventKind) -> Vec<&mut String> {
         | EventKind::StepUnmet { because, .. } => vec![because],
         EventKind::StepMet { saw, .. } => vec![saw],
         EventKind::WireNoise { head, .. } => vec![head],
+        EventKind::WireRepeated { name, .. } => vec![name],
         EventKind::OperationCompleted { outcome: Outcome::Failed(failure), .. } => vec![&mut failure.message],
         EventKind::OperationCompleted { outcome: Outcome::Ok { errors, .. }, .. } => errors.values_mut().collect(),
         // Messages of the protocol, and facts that mcp-lifecheck writes itself.

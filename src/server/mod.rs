@@ -25,6 +25,7 @@ mod machine;
 mod notifications;
 mod outbox;
 mod readable;
+mod repeated;
 mod rpc;
 mod rules;
 mod scheduler;

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::history::{ConnectionId, EventKind, UNREAD};
 use crate::server::effect::Effect;
+use crate::server::repeated::repeated_name;
 use crate::server::wire;
 
 /// Collects the effects that one input leads to.
@@ -38,7 +39,10 @@ impl Outbox {
     /// Journals a message that has arrived.
     pub(super) fn received(&mut self, connection: ConnectionId, body: &Value, line: &[u8]) {
         let message = wire::journalled(body, line, self.body_bytes_max);
-        self.journal(EventKind::WireReceived { connection, message });
+        self.journal(EventKind::WireReceived { connection: connection.clone(), message });
+        if let Some(name) = repeated_name(line).filter(|_| line.len() <= self.body_bytes_max) {
+            self.journal(EventKind::WireRepeated { connection, name });
+        }
         if wire::has_inexact_id(body) {
             self.unread("its id is a number that a 64-bit reader cannot hold");
         }

@@ -30,6 +30,54 @@ fn the_adapter_is_short() {
     assert!(n_lines <= LINES_MAX, "{n_lines} lines, at most {LINES_MAX}");
 }
 
+/// Stands for FastMCP and the helper, and drives the adapter: a call after close and a second close must reach the client.
+const STANDS_FOR_FASTMCP: &str = r#"
+import asyncio, sys, types
+reached = []
+class Client:
+    def __init__(self, config): self.is_open = False
+    async def __aenter__(self): self.is_open = True
+    async def ping(self): return self.is_open
+    async def list_tools(self): return []
+    async def close(self):
+        self.is_open = False
+        reached.append("close")
+    async def call_tool(self, *_, **__):
+        reached.append("call")
+        if not self.is_open: raise RuntimeError("not connected")
+        return types.SimpleNamespace(content=[types.SimpleNamespace(text="done")], is_error=False)
+made = []
+sys.modules["fastmcp"] = types.SimpleNamespace(Client=Client)
+sys.modules["mcp_lifecheck_adapter"] = types.SimpleNamespace(serve=lambda loader, *_, **__: made.append(loader))
+exec(compile(open(sys.argv[1]).read(), "adapter.py", "exec"), {"__name__": "__main__"})
+async def drive():
+    loader, config = made[0](), {"mcpServers": {"files": {"command": "x"}}}
+    await loader.load(config)
+    await loader.close()
+    try:
+        await loader.call("files", "read", {})
+    except RuntimeError:
+        reached.append("refused")
+    await loader.close()
+    await loader.load(config)
+    await loader.call("files", "read", {})
+asyncio.run(drive())
+print(*reached)
+"#;
+
+#[test]
+fn the_adapter_hands_on_what_is_asked_of_a_closed_loader() {
+    let rig = Rig::new();
+    let adapter = root().join("examples/python-adapter/adapter.py");
+    let Ok(python) = std::process::Command::new("python3").arg("--version").output() else {
+        return unavailable("the FastMCP adapter", "python3 is not installed");
+    };
+    assert!(python.status.success());
+    let ran = rig.finish(rig.program("python3", &["-c", STANDS_FOR_FASTMCP, adapter.to_str().unwrap()]));
+    // The second load closes what does not answer any more.
+    assert_eq!(ran.stdout.trim(), "close call refused close close call", "{}", ran.stderr);
+}
+
 /// The environment of the example, if this script made it: `examples/python-adapter/provision`.
 fn environment() -> Option<PathBuf> {
     let folder = root().join("target/fastmcp");

@@ -102,6 +102,43 @@ fn hosts_that_are_wrong_in_one_way_fail_the_rule_for_it_and_exit_1() {
     });
 }
 
+/// Asks the application itself to end; no terminal sends a signal to its servers.
+const TERMINATED: &str = "about = \"terminated\"\n[[step]]\ndo = \"tools\"\nwithin = \"20s\"\n[[step]]\ndo = \"terminate\"\n\
+    [[step]]\ndo = \"exit\"\nwithin = \"9s\"\n";
+
+/// Catches SIGTERM, ends its servers, and has more to do for a second. With `signals`, it signals them with their input open.
+const CATCHES_TERM: &str = r#"
+import json, os, signal, subprocess, sys, time
+servers, asked = [], []
+signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
+def say(server, message): server.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n"); server.stdin.flush()
+for entry in json.load(open(sys.argv[1]))["mcpServers"].values():
+    server = subprocess.Popen([entry["command"], *entry.get("args", [])], stdin=-1, stdout=-1, env={**os.environ, **entry.get("env", {})})
+    servers.append(server)
+    opening = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "host", "version": "1"}}
+    say(server, {"id": 1, "method": "initialize", "params": opening})
+    server.stdout.readline()
+    say(server, {"method": "notifications/initialized"})
+    say(server, {"id": 2, "method": "tools/list"})
+    server.stdout.readline()
+while not asked: time.sleep(0.01)
+for server in servers:
+    server.terminate() if sys.argv[2] == "signals" else server.stdin.close()
+    server.wait()
+time.sleep(1)
+"#;
+
+#[test]
+fn a_host_that_signals_its_servers_first_is_told_after_a_signal_of_its_own() {
+    if std::process::Command::new("python3").arg("--version").output().is_err() {
+        return unavailable("a host in Python", "python3 is not installed");
+    }
+    for (mode, warned) in [("signals", &["eof-before-signal"][..]), ("closes", &[])] {
+        let run = Run::of(TERMINATED, &[], &["python3", "-c", CATCHES_TERM, "{config}", mode]);
+        run.expect(mode, 0, &[], warned);
+    }
+}
+
 /// Hosts that do all one can do to stay: what is said of them, and that nothing stays.
 #[test]
 fn hosts_that_do_not_end_are_ended_with_all_they_started_and_told_why() {

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::check::carriers::Carrier;
 use crate::check::combinator::{Judged, each};
+use crate::check::early_streams::EarlyStreams;
 use crate::check::host::is_responsible;
 use crate::check::metadata::says_revision;
 use crate::check::parts::parts;
@@ -19,7 +20,8 @@ use crate::plan::Promise;
 /// sockets have no order, so a request may overtake the notification on another one. A client may send `initialize` again after an error, or
 /// go on without a handshake, as a server of the stateless generation expects. If a script garbles answers so that the
 /// journal does not show what the client read, a connection is not judged any further once it has carried `initialize`.
-/// Nothing that a client may have read lets it leave that out.
+/// Nothing that a client may have read lets it leave that out. No text says that a GET is an interaction, so a stream that a client
+/// requests too early is a warning.
 pub(super) const HANDSHAKE_ORDER: Invariant = Invariant {
     id: "handshake-order",
     property: Property::Safety,
@@ -39,8 +41,10 @@ pub(super) const HANDSHAKE_ORDER: Invariant = Invariant {
         Kind::WireReceived,
         Kind::WireSent,
         Kind::FaultDelivered,
+        Kind::HttpReceived,
+        Kind::HttpAnswered,
     ],
-    hears: Hears::only(&[(Kind::WireSent, &[Of::Answer(KnownMethod::Initialize)])]),
+    hears: Hears::only(&[(Kind::WireSent, &[Of::Answer(KnownMethod::Initialize)]), (Kind::HttpReceived, &[Of::Get])]),
     vacuous: "no client sent a message",
     explain: "The client sent a message out of turn while a session was being opened. Lenient servers accept it; \
         strict ones refuse the session or drop the request, so the program works on one machine and not on the next. \
@@ -56,6 +60,7 @@ struct Handshakes {
     open: Table<ConnectionId, Handshake>,
     /// The open sockets of each mock, with the events that opened them.
     sockets: Table<(Name, SocketId), Seq>,
+    streams: EarlyStreams,
 }
 
 #[derive(Default)]
@@ -82,6 +87,7 @@ enum InitializeAnswer {
 
 impl Monitor for Handshakes {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        self.streams.see(event, view).into_iter().for_each(|violation| tally.broken(violation));
         match &event.kind {
             EventKind::ConnectionOpened { connection } => {
                 self.open.insert(connection.clone(), Handshake::default());

@@ -34,12 +34,20 @@ fn judge_type(event: &Event, _view: &View) -> Judged {
     let EventKind::HttpReceived { verb, headers, .. } = &event.kind else { return Judged::Unrelated };
     match headers.get("content-type").filter(|_| verb == "POST") {
         None => Judged::Unrelated,
-        Some(found) if found.to_ascii_lowercase().contains("json") => Judged::Held,
+        Some(found) if is_json(found) => Judged::Held,
         Some(found) => {
             let because = format!("POST was received at {} with content type {found}, expected JSON", event.seq);
             Judged::Broken(Violation::new("other-type", because, &[event.seq]))
         }
     }
+}
+
+/// Whether a content type names a format of JSON: `application/json` itself, an older name such as `application/json-rpc`, or a type
+/// with the suffix `+json`. A type such as `text/json` was never registered.
+fn is_json(content_type: &str) -> bool {
+    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    media_type.ends_with("+json")
+        || media_type.strip_prefix("application/").is_some_and(|subtype| subtype.contains("json"))
 }
 
 /// Counter-examples: Over HTTP with server-sent events the server itself puts the id into the address. An id that is short

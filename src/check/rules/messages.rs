@@ -10,9 +10,7 @@ use crate::check::rules::used_ids::UsedIds;
 use crate::check::{
     Agreement, AppliesTo, Hears, Invariant, Level, Monitor, Of, Plans, Property, Tally, View, Violation, Witness,
 };
-use crate::history::{
-    ConnectionId, Event, EventKind, Header, Kind, KnownMethod, LONGEST_LINE_BYTES, Message, Seq, Table,
-};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, KnownMethod, Message, Seq, Table};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: The number 1 and the string "1" are two ids. A response carries the server's id, which may be any.
@@ -101,6 +99,9 @@ pub(super) const STDIN_CARRIES_MESSAGES_ONLY: Invariant = Invariant {
     },
 };
 
+/// Length of a line, in bytes, that a mock of every release reads. A longer one may be a message that the mock did not take.
+const ALWAYS_READ_BYTES: u64 = 4 << 20;
+
 struct Bytes {
     /// Whether the history shows how the program of the client ends.
     is_watched: bool,
@@ -116,7 +117,7 @@ impl Monitor for Bytes {
                 tally.held();
             }
             EventKind::WireNoise { connection, bytes, .. }
-                if view.signalled().is_none() && view.loader_exited().is_none() && *bytes <= LONGEST_LINE_BYTES =>
+                if view.signalled().is_none() && view.loader_exited().is_none() && *bytes <= ALWAYS_READ_BYTES =>
             {
                 let because =
                     format!("{bytes} bytes that are not a message arrived on connection {connection} at {}", event.seq);
@@ -198,25 +199,32 @@ pub(super) const MESSAGES_WELL_FORMED: Invariant = Invariant {
     property: Property::Safety,
     level: Level::Must,
     claim: "each message is a request, a notification or a response of JSON-RPC 2.0",
-    source: "2025-11-25, basic/index, Messages; the same in all revisions",
+    source: "2025-11-25, basic/index, Messages; the same in all revisions; RFC 8259, Objects: names SHOULD be unique",
     requirement: &["LC-MSG-01", "LC-MSG-06", "LC-MSG-08", "LC-INIT-03"],
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireReceived],
+    kinds: &[Kind::WireReceived, Kind::WireRepeated],
     hears: Hears::ALL,
     vacuous: "no client sent a message",
     explain: "The client sent a message that is neither a request nor a notification nor a response: `jsonrpc: \
         \"2.0\"` is missing, a response holds both a result and an error or neither, a notification has an id, or a \
         request has none. Strict servers then close the session; lenient ones answer, and the program works until it \
         meets a strict one. A request without an id is never answered, and a notification with one is an unknown \
-        request.\n\n\
+        request. Of an object with one name twice, each reader keeps another value.\n\n\
         Look at the message in the witness. To fix it, use the message types of the library instead of code that \
         writes messages by hand.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_form) },
 };
 
 fn judge_form(event: &Event, _view: &View) -> Judged {
+    if let EventKind::WireRepeated { connection, name } = &event.kind {
+        let because = format!(
+            "the message on connection {connection} before {} has an object with two members {name}",
+            event.seq
+        );
+        return Judged::Broken(Violation::new("name-twice", because, &[event.seq]).as_warning());
+    }
     let EventKind::WireReceived { connection, message } = &event.kind else { return Judged::Unrelated };
     for part in parts(message).iter().filter(|part| !part.is_cut()) {
         let Some((variant, what)) = fault_of_form(part) else { continue };

@@ -116,7 +116,8 @@ impl Monitor for PromptExit {
     }
 }
 
-/// Counter-example: a program cannot react to KILL, so only INT, TERM and HUP are judged.
+/// Counter-examples: A program cannot react to KILL, so only INT, TERM and HUP are judged. What a server has started is judged as
+/// `nothing-survives` judges it.
 pub(super) const SIGNAL_ENDS_PROCESS: Invariant = Invariant {
     id: "signal-ends-process",
     property: Property::Liveness,
@@ -153,7 +154,9 @@ fn signalled(event: &Event, view: &View, since: Option<Seq>) -> Obligation {
         (EventKind::ProcessOrphan { process, role, .. }, Some(signal)) => {
             let because =
                 format!("the program was signalled at {signal}, and {process} ({role}) was left at {}", event.seq);
-            Obligation::Breaks(Violation::new("orphan-left", because, &[signal, event.seq]))
+            let violation = Violation::new("orphan-left", because, &[signal, event.seq]);
+            let is_owed = view.promises().closes_children || !role.starts_with("child:");
+            Obligation::Breaks(if is_owed { violation } else { violation.as_warning() })
         }
         (EventKind::LimitHit { limit, .. }, Some(signal)) if limit == "exit" && view.loader_exited().is_none() => {
             let bound = view.limits().exit;

@@ -236,25 +236,26 @@ fn foreign_root(result: &Value) -> Option<&str> {
 }
 
 /// Counter-examples: `initialize` comes before the agreement. `capabilities-respected` judges `task` in the revision
-/// that has tasks, where it needs a capability. A member that no published revision has is an extension, and allowed.
+/// that has tasks, where it needs a capability. A member that no published revision has is an extension, and allowed. The
+/// stateless generation forbids no member, so one that only earlier revisions have gets a warning.
 pub(super) const FIELDS_OF_REVISION: Invariant = Invariant {
     id: "fields-of-revision",
     property: Property::Safety,
     level: Level::Must,
     claim: "a client sends no parameter that only other revisions have",
-    source: "2025-11-25, basic/lifecycle, Operation (MUST from 2025-06-18, SHOULD before); schema of each revision",
-    requirement: &["LC-INIT-10"],
-    applies: AppliesTo::HANDSHAKE,
+    source: "2025-11-25, basic/lifecycle, Operation (MUST from 2025-06-18, SHOULD before); 2026-07-28, basic/versioning, Extension Negotiation; schema of each revision",
+    requirement: &["LC-INIT-10", "LC-ERA-17"],
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived],
     hears: Hears::only(&[(Kind::WireReceived, &[Of::AnyRequest, Of::AnyNotice])]),
     vacuous: "no client sent parameters under a revision that was agreed on",
-    explain: "The client sent a parameter that a later revision introduced, on a session that agreed on an earlier one. A \
-        server of that revision ignores the parameter, so the answer does not fit the request, or it refuses the \
-        request.\n\n\
-        Look at the parameter in the witness and at the revision in the answer to `initialize`. To fix it, keep the agreed \
-        revision with the session, and build each request by it.",
+    explain: "The client sent a parameter that the revision in use does not have: a later revision introduced it, or \
+        `2026-07-28` has removed it, such as `task` in `tools/call`. A server of that revision ignores the parameter, so \
+        the answer does not fit the request, or it refuses the request.\n\n\
+        Look at the parameter in the witness and at the revision in the answer to `initialize`, or in the metadata of the \
+        request. To fix it, keep the revision with the session or the server, and build each request by it.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_fields) },
 };
 
@@ -268,21 +269,15 @@ fn judge_fields(event: &Event, view: &View) -> Judged {
         let (Some(method), Some(params)) = (part.method(), part.at(&["params"]).and_then(Value::as_object)) else {
             continue;
         };
-        let Spoken::Handshake(revision, _) = view.spoken(connection) else { continue };
+        let revision = match view.spoken(connection) {
+            Spoken::Handshake(revision, _) => revision,
+            Spoken::Stateless => Revision::R20260728,
+            Spoken::Unknown => continue,
+        };
         if !Schema::of(revision).has_params(method) {
             continue;
         }
-        let is_newer = |name: &&String| {
-            let name = name.as_str();
-            // Any request may ask for a task, whichever requests the server runs as tasks.
-            let is_task = name == "task" && revision < Revision::R20251125;
-            name != "_meta"
-                && !Schema::of(revision).has_param(method, name)
-                && (later_than(revision).any(|later| Schema::of(later).has_param(method, name))
-                    || STATELESS_PARAMS.contains(&name)
-                    || is_task)
-        };
-        let Some(name) = params.keys().find(is_newer) else {
+        let Some((name, is_newer)) = params.keys().find_map(|name| foreign_param(revision, method, name)) else {
             judged = Judged::Held;
             continue;
         };
@@ -290,11 +285,29 @@ fn judge_fields(event: &Event, view: &View) -> Judged {
             "{method} was sent on connection {connection} at {} with {name}, which revision {revision}, in use there, does not have",
             event.seq
         );
-        let violation = Violation::new("of-later-revision", because, &[event.seq]);
-        let is_must = revision >= Revision::R20250618;
+        let variant = if is_newer { "of-later-revision" } else { "of-earlier-revision" };
+        let violation = Violation::new(variant, because, &[event.seq]);
+        let is_must = is_newer && revision >= Revision::R20250618;
         return Judged::Broken(if is_must { violation } else { violation.as_warning() });
     }
     judged
+}
+
+/// The name of a parameter that this revision does not have and another one has, and whether that is a later one.
+fn foreign_param<'a>(revision: Revision, method: &str, name: &'a str) -> Option<(&'a str, bool)> {
+    if name == "_meta" || Schema::of(revision).has_param(method, name) {
+        return None;
+    }
+    if revision > Revision::NEWEST_HANDSHAKE {
+        let mut earlier = Revision::ALL.into_iter().filter(|earlier| *earlier < revision);
+        return earlier.any(|earlier| Schema::of(earlier).has_param(method, name)).then_some((name, false));
+    }
+    // Any request may ask for a task, whichever requests the server runs as tasks.
+    let is_task = name == "task" && revision < Revision::R20251125;
+    let is_newer = later_than(revision).any(|later| Schema::of(later).has_param(method, name))
+        || STATELESS_PARAMS.contains(&name)
+        || is_task;
+    is_newer.then_some((name, true))
 }
 
 fn later_than(revision: Revision) -> impl Iterator<Item = Revision> {

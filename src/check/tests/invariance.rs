@@ -250,6 +250,12 @@ impl Renaming {
                     *text = self.name(name, text);
                 }
                 ("scope" | "parent", Value::String(text)) => *text = self.name("scope", text),
+                // The address of a stream names its session.
+                ("query", Value::String(text)) => {
+                    if let Some(session) = text.strip_prefix("session=") {
+                        *text = format!("session={}", self.name("session", session));
+                    }
+                }
                 ("server", Value::String(text)) => *text = self.server(text),
                 ("servers" | "changed", Value::Array(names)) => {
                     names.iter_mut().for_each(|name| self.value_of_server(name));
@@ -342,7 +348,7 @@ fn groups_of_mock(history: &RuleHistory) -> Vec<Vec<Event>> {
     let mut groups: Vec<Vec<Event>> = Vec::new();
     let mut is_open = false;
     for event in history.events.iter().filter(|event| matches!(event.source, Source::Mock { .. })) {
-        let joins = is_open && matches!(event.kind, EventKind::WireReceived { .. } | EventKind::WireNoise { .. });
+        let joins = is_open && matches!(event.kind.kind(), Kind::WireReceived | Kind::WireRepeated | Kind::WireNoise);
         match groups.last_mut().filter(|_| joins) {
             Some(group) => group.push(event.clone()),
             None => groups.push(vec![event.clone()]),

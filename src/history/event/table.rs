@@ -269,6 +269,14 @@ event_kinds! {
         /// The beginning of the bytes, as text.
         head: String,
     }
+    /// An object in the message that a mock has just received has one name twice. A reader may keep either value, and the message
+    /// on record has the last one.
+    WireRepeated = "wire.repeated" {
+        /// The connection that carried the message.
+        connection: ConnectionId,
+        /// The name.
+        name: String,
+    }
     /// A mock's input ended. Over stdio: its client closed the pipe.
     WireEof = "wire.eof" {
         /// The connection whose input ended.

@@ -6,13 +6,14 @@ use std::task::{Context, Poll};
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 
+use crate::history::LONGEST_LINE_BYTES;
 use crate::mock::http::fate::OpenExchange;
 use crate::mock::http::parts::{Part, Parts};
 use crate::mock::http::shared::HttpShared;
 use crate::server;
 
 /// Longest body of a request, in bytes: as long as a line over stdio.
-const BODY_BYTES_MAX: usize = 4 << 20;
+const BODY_BYTES_MAX: usize = LONGEST_LINE_BYTES as usize;
 /// Most bytes of the bodies that the mock reads at once, over all clients.
 const BODIES_BYTES_MAX: usize = 64 << 20;
 /// Reads the body of a request, up to its limit.

@@ -117,7 +117,7 @@ async fn hostile_bytes_are_taken_and_what_follows_is_answered() {
     client.stdin.write_all(b"1}\n").await.unwrap();
     assert!(client.line().await.contains("Invalid request"));
     // Longer than a line may be, and never at once in the pipe.
-    let long = vec![b'x'; 5 << 20];
+    let long = vec![b'x'; 9 << 20];
     client.stdin.write_all(&long).await.unwrap();
     client.stdin.write_all(b"\n").await.unwrap();
     client.stdin.write_all(PING).await.unwrap();

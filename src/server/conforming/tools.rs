@@ -84,7 +84,8 @@ fn described(name: &str, kind: Option<&ToolKind>) -> Value {
     json!({
         "name": name,
         "description": format!("Answers with its name and its arguments: {name}."),
-        "inputSchema": { "type": "object", "properties": { "path": { "type": "string" } } },
+        // The driver calls with `n`, and some clients drop what is not declared.
+        "inputSchema": { "type": "object", "properties": { "n": { "type": "integer" }, "path": { "type": "string" } } },
     })
 }
 
@@ -96,4 +97,15 @@ pub(in crate::server) fn server_info() -> Value {
 /// A name from a client, short enough for a message.
 pub(in crate::server) fn shortened(name: &str) -> String {
     name.chars().take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::described;
+
+    #[test]
+    fn a_tool_declares_the_argument_that_the_driver_passes() {
+        let tool = described("read", None);
+        assert_eq!(tool["inputSchema"]["properties"]["n"]["type"], "integer");
+    }
 }

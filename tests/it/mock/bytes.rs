@@ -58,7 +58,7 @@ fn an_endless_line_is_skipped_in_bounded_memory() {
     let (home, mut client) = start();
     client.send(PING);
     assert_eq!(client.line(), PONG);
-    // 64 MiB, of which at most the longest line (4 MiB) may be kept at a time.
+    // 64 MiB, of which at most the longest line (8 MiB) may be kept at a time.
     let block = vec![b'x'; 1 << 20];
     for _ in 0..64 {
         client.send_bytes(&block);
@@ -70,6 +70,20 @@ fn an_endless_line_is_skipped_in_bounded_memory() {
     assert_eq!(noise["bytes"].as_u64(), Some(64 << 20));
     let peak_kib = peak_kib(&client);
     assert!(peak_kib < 24 * 1_024, "{peak_kib} KiB");
+}
+
+#[test]
+fn a_call_with_an_argument_of_five_megabytes_is_answered_in_bounded_memory() {
+    let (home, mut client) = start();
+    client.send(INITIALIZE);
+    client.line();
+    client.send(&crate::mock::client::call(3).replace("/a", &"x".repeat(5_000_000)));
+    assert!(client.line().contains("xxx"));
+    assert!(!home.journal().iter().any(|kind| *kind == "evidence.truncated" || *kind == "wire.noise"));
+    let peak_kib = peak_kib(&client);
+    assert!(peak_kib < 64 * 1_024, "{peak_kib} KiB");
+    client.close_stdin();
+    assert_eq!(client.exit_code(), 0);
 }
 
 /// Node gives its children sockets, and some parents make them non-blocking.

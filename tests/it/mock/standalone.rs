@@ -146,7 +146,7 @@ fn over_http_it_prints_its_url_serves_and_ends_on_a_signal() {
 
 #[test]
 fn a_message_that_is_beyond_its_limits_is_no_fault_of_the_client() {
-    let long = "x".repeat(5 << 20);
+    let long = "x".repeat(9 << 20);
     for beyond in [
         format!(
             "{{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"tools/call\",\"params\":{{\"name\":\"read\",\"arguments\":{{\"x\":\"{long}\"}}}}}}"

@@ -45,6 +45,12 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         as_text,
     ),
     row(
+        ("posts-as-text-json", "Gives its call a type that contains the word JSON and was never registered."),
+        http("2025-06-18", POLITE),
+        JSON,
+        as_text_json,
+    ),
+    row(
         ("session-in-the-query", "Writes the id of its session into the address as well."),
         http("2025-06-18", POLITE),
         SECRET,
@@ -108,6 +114,10 @@ fn typed(client: &mut Client, is_broken: bool, kind: &str) {
 
 fn as_text(client: &mut Client, is_broken: bool) {
     typed(client, is_broken, "text/plain; charset=utf-8");
+}
+
+fn as_text_json(client: &mut Client, is_broken: bool) {
+    typed(client, is_broken, "text/json");
 }
 
 fn as_form(client: &mut Client, is_broken: bool) {

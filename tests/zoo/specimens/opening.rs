@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, On};
 use super::{Life, POLITE, Script, Specimen, http, sse, stdio};
 
 /// Answers `initialize` late, so that a client can send more before the answer.
@@ -40,6 +40,14 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         caught_by: "handshake-order",
         stage: http("2025-06-18", POLITE),
         life: Life::Wire(list_before_initialize),
+    },
+    Specimen {
+        name: "stream-before-initialize",
+        about: "Asks for the stream of a session before it initializes.",
+        breaks: &["LC-INIT-01"],
+        caught_by: "handshake-order",
+        stage: http("2025-11-25", POLITE),
+        life: Life::Wire(stream_before_initialize),
     },
     Specimen {
         name: "initialize-twice",
@@ -185,6 +193,19 @@ fn list_before_initialize(client: &mut Client, is_broken: bool) {
     }
     client.open();
     client.list();
+}
+
+fn stream_before_initialize(client: &mut Client, is_broken: bool) {
+    if is_broken {
+        let fields = client.http().fields_of_get(None);
+        // The server refuses it, because it names no session.
+        client.http().exchange(On::Main, "GET", &fields, None);
+    }
+    client.open();
+    if !is_broken {
+        drop(client.http().listen(None));
+    }
+    client.call(1);
 }
 
 fn initialize_twice(client: &mut Client, is_broken: bool) {

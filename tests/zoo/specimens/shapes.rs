@@ -61,6 +61,7 @@ const RESULTS: (&[&str], &str) = (&["LC-MSG-01"], "results-match-schema");
 const RESPONSE: (&[&str], &str) = (&["LC-MSG-06"], "results-match-schema");
 const SERVED: (&[&str], &str) = (&["LC-S2C-01"], "results-match-schema");
 const AGREED: (&[&str], &str) = (&["LC-INIT-10"], "fields-of-revision");
+const REMOVED: (&[&str], &str) = (&["LC-ERA-17"], "fields-of-revision");
 const INPUT: (&[&str], &str) = (&["LC-MSG-01"], "input-matches-request");
 const ASKED: (&[&str], &str) = (&["LC-S2C-02"], "input-matches-request");
 
@@ -126,6 +127,12 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         stdio("2025-06-18", POLITE),
         AGREED,
         task_before_its_time,
+    ),
+    row(
+        ("task-behind-its-time", "Calls as a task without a handshake, where no such parameter is left."),
+        stdio(MODERN, POLITE),
+        REMOVED,
+        task_behind_its_time,
     ),
     row(
         ("input-of-another-type", "Gives a text where a number was asked for."),
@@ -237,6 +244,15 @@ fn task_before_its_time(client: &mut Client, is_broken: bool) {
         params["task"] = json!({ "ttl": 1_000 });
     }
     client.request("tools/call", params);
+}
+
+fn task_behind_its_time(client: &mut Client, is_broken: bool) {
+    client.begin_life();
+    let mut call = client.call_message(1);
+    if is_broken {
+        call["params"]["task"] = json!({ "ttl": 1_000 });
+    }
+    client.exchange(&call);
 }
 
 fn progress_with_text(client: &mut Client, is_broken: bool) {

@@ -180,16 +180,42 @@ pub(super) fn first_page_kept() -> Box<dyn Tamper> {
 /// Whether this process has ever subscribed.
 static HAS_SUBSCRIBED: AtomicBool = AtomicBool::new(false);
 
-/// Subscribes in the first conversation alone.
-struct FirstSubscription;
+/// Subscribes in the first conversation alone. The field: the ids of the subscriptions that it keeps back.
+///
+/// rmcp waits for the acknowledgement of a subscription, and cancels it if there is none in time. Nobody can cancel what was never
+/// requested, so that notice is kept back as well.
+#[derive(Default)]
+struct FirstSubscription(Vec<Value>);
 
 impl Tamper for FirstSubscription {
     fn outgoing(&mut self, message: Value) -> Vec<Value> {
         let is_listen = message["method"] == "subscriptions/listen";
-        if is_listen && HAS_SUBSCRIBED.swap(true, Ordering::Relaxed) { Vec::new() } else { vec![message] }
+        if is_listen && HAS_SUBSCRIBED.swap(true, Ordering::Relaxed) {
+            self.0.push(message["id"].clone());
+            return Vec::new();
+        }
+        let is_cancelled = message["method"] == "notifications/cancelled";
+        if is_cancelled && self.0.contains(&message["params"]["requestId"]) { Vec::new() } else { vec![message] }
     }
 }
 
 pub(super) fn first_subscription_alone() -> Box<dyn Tamper> {
-    Box::new(FirstSubscription)
+    Box::new(FirstSubscription::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_subscribed_is_not_cancelled() {
+        let message = |method: &str, id: u64| json!({ "method": method, "id": id, "params": { "requestId": id } });
+        let sent = |message: &Value, tamper: &mut Box<dyn Tamper>| tamper.outgoing(message.clone()).len();
+        let (mut first, mut next) = (first_subscription_alone(), first_subscription_alone());
+        assert_eq!(sent(&message("subscriptions/listen", 2), &mut first), 1);
+        assert_eq!(sent(&message("notifications/cancelled", 2), &mut first), 1);
+        assert_eq!(sent(&message("subscriptions/listen", 2), &mut next), 0);
+        assert_eq!(sent(&message("notifications/cancelled", 2), &mut next), 0);
+        assert_eq!(sent(&message("notifications/cancelled", 3), &mut next), 1);
+    }
 }

@@ -69,7 +69,7 @@ fn more(what: &str) -> String {
 }
 
 fn listed() -> String {
-    let schema = r#"{"properties":{"path":{"type":"string"}},"type":"object"}"#;
+    let schema = r#"{"properties":{"n":{"type":"integer"},"path":{"type":"string"}},"type":"object"}"#;
     let tool = format!(
         r#"{{"description":"Answers with its name and its arguments: read.","inputSchema":{schema},"name":"read"}}"#
     );
