@@ -6,6 +6,7 @@ use crate::history::{ConnectionId, SessionId};
 use crate::script::Phase;
 use crate::server::conforming::Conforming;
 use crate::server::http_io::ExchangeNo;
+use crate::server::kept_answers::KeptAnswers;
 use crate::server::rules::Rules;
 use crate::server::subscriptions::Subscriptions;
 
@@ -28,7 +29,7 @@ pub(super) struct Connection {
     pub streams: Vec<ExchangeNo>,
     pub subscriptions: Subscriptions,
     /// Answers kept for the stream with which the client resumes one that ended.
-    pub kept_answers: Vec<Vec<u8>>,
+    pub kept_answers: KeptAnswers,
     /// Messages that wait for a stream.
     waiting: Vec<Vec<u8>>,
 }
@@ -44,7 +45,7 @@ impl Connection {
             session: None,
             streams: Vec::new(),
             subscriptions: Subscriptions::default(),
-            kept_answers: Vec::new(),
+            kept_answers: KeptAnswers::default(),
             waiting: Vec::new(),
         }
     }

@@ -20,6 +20,7 @@ mod http;
 mod http_io;
 mod impact;
 mod input;
+mod kept_answers;
 mod lines;
 mod machine;
 mod notifications;

@@ -46,26 +46,52 @@ pub(super) const CANCEL_HAS_A_REASON: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(GivenUpRequests::default()) },
 };
 
-/// Requests of calls that their caller abandoned and that have ended: the caller gets the outcome before the server
-/// gets the notice.
+/// Requests of calls that have ended without an answer: the caller gets the outcome before the server gets the notice.
 #[derive(Default)]
 struct GivenUpRequests {
+    /// Their caller abandoned them.
     given_up: KeySet<(ConnectionId, Name)>,
+    /// Nobody abandoned them: the call and its invocation.
+    failed: Table<(ConnectionId, Name), (String, Seq)>,
+}
+
+impl GivenUpRequests {
+    fn ended(&mut self, event: &Event, view: &View, operation: &Operation) {
+        let requests = operation.requests.iter();
+        if operation.is_excused() {
+            self.given_up.extend(requests.map(|request| (request.connection.clone(), request.id.clone())));
+        } else if !operation.is_ambiguous && !may_have_timed_out(event, view, operation) {
+            let open = requests.filter(|request| request.answered.is_none());
+            self.failed.extend(open.map(|request| {
+                ((request.connection.clone(), request.id.clone()), (operation.describe(), operation.invoked))
+            }));
+        }
+    }
 }
 
 impl Monitor for GivenUpRequests {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::OperationCompleted { operation, .. } => {
-                let excused = view.operation(*operation).filter(|operation| operation.is_excused());
-                let requests = excused.into_iter().flat_map(|operation| &operation.requests);
-                self.given_up.extend(requests.map(|request| (request.connection.clone(), request.id.clone())));
+                if let Some(operation) = view.operation(*operation) {
+                    self.ended(event, view, operation);
+                }
             }
-            EventKind::ConnectionClosed { connection, .. } => self.given_up.retain(|(known, _)| known != connection),
+            EventKind::ConnectionClosed { connection, .. } => {
+                self.given_up.retain(|(known, _)| known != connection);
+                self.failed.retain(|(known, _), _| known != connection);
+            }
             EventKind::WireReceived { connection, message } => {
                 let Some(id) = message.cancelled_request().map(Name::of) else { return };
                 if self.given_up.contains(&(connection.clone(), id.clone())) {
                     return tally.held();
+                }
+                let is_healthy = view.is_healthy(event.source.server().unwrap_or_default());
+                if let Some((call, invoked)) = self.failed.swap_remove(&(connection.clone(), id.clone())) {
+                    if is_healthy {
+                        tally.broken(unasked(event, &call, invoked));
+                    }
+                    return;
                 }
                 match judge_cancel(event, view, connection, &id) {
                     Judged::Unrelated => {}
@@ -89,12 +115,12 @@ fn judge_cancel(event: &Event, view: &View, connection: &ConnectionId, id: &str)
     if may_have_timed_out(event, view, operation) || !view.is_healthy(event.source.server().unwrap_or_default()) {
         return Judged::Unrelated;
     }
-    let because = format!(
-        "{} was cancelled on the wire at {}, and its caller had not abandoned it",
-        operation.describe(),
-        event.seq
-    );
-    Judged::Broken(Violation::new("unasked", because, &[operation.invoked, event.seq]))
+    Judged::Broken(unasked(event, &operation.describe(), operation.invoked))
+}
+
+fn unasked(event: &Event, call: &str, invoked: Seq) -> Violation {
+    let because = format!("{call} was cancelled on the wire at {}, and its caller had not abandoned it", event.seq);
+    Violation::new("unasked", because, &[invoked, event.seq])
 }
 
 /// Whether an operation has run for so long that its loader may have given it up by itself.

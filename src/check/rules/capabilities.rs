@@ -13,8 +13,8 @@ use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq}
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: `handshake-order` judges a request that crosses the answer to `initialize`, and `methods-known` a
-/// method that the revision of the session does not have, as `fields-of-revision` does a task. Revision 2024-11-05 has completions, and no capability for
-/// them.
+/// method that the revision of the session does not have, as `fields-of-revision` does a task. Revision 2024-11-05 has
+/// completions and no capability for them: its servers complete arguments of the prompts and resources that they offer.
 pub(super) const CAPABILITIES_RESPECTED: Invariant = Invariant {
     id: "capabilities-respected",
     property: Property::Safety,
@@ -71,7 +71,8 @@ fn needed_by(request: &Message, revision: Revision) -> Vec<Capability> {
         "resources/subscribe" | "resources/unsubscribe" => {
             Some(("subscriptions to resources", &["resources", "subscribe"]))
         }
-        "completion/complete" => has_completions_capability(revision).then_some(("completions", &["completions"])),
+        "completion/complete" if has_completions_capability(revision) => Some(("completions", &["completions"])),
+        "completion/complete" => completed_by(request),
         "tasks/list" => Some(("list of tasks", &["tasks", "list"])),
         "tasks/cancel" => Some(("cancellation of tasks", &["tasks", "cancel"])),
         _ => match name.split('/').next() {
@@ -84,6 +85,15 @@ fn needed_by(request: &Message, revision: Revision) -> Vec<Capability> {
         },
     };
     of_method.into_iter().chain(is_task.then_some(tasks)).collect()
+}
+
+/// The capability behind what a completion refers to, where completions have none of their own.
+fn completed_by(request: &Message) -> Option<Capability> {
+    match request.at(&["params", "ref", "type"])?.as_str()? {
+        "ref/prompt" => Some(("prompts", &["prompts"])),
+        "ref/resource" => Some(("resources", &["resources"])),
+        _ => None,
+    }
 }
 
 fn judge(

@@ -337,7 +337,8 @@ impl ClientName {
     }
 
     fn name(&mut self, now: Seq, request: &Message, tally: &mut Tally) {
-        let is_named = request.at(&["params", "_meta", CLIENT]).is_some_and(|client| client.get("name").is_some());
+        // Another rule judges the shape of what it says.
+        let is_named = request.at(&["params", "_meta", CLIENT]).is_some_and(|client| !client.is_null());
         let (this, other) = if is_named { (&mut self.said, self.unsaid) } else { (&mut self.unsaid, self.said) };
         let is_first = this.is_none();
         this.get_or_insert(now);

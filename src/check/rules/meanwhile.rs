@@ -160,12 +160,16 @@ impl Meanwhile {
 /// Number of calls after which the change counts as ignored.
 const N_CALLS: usize = 3;
 
+/// The same for a client that may not have read the change, but waits for each answer before it sends its next request.
+const N_CALLS_IN_TURN: usize = 10;
+
 /// A client that gathers changes before it lists does so for less than this time.
 const GATHERED: Duration = Duration::from_secs(10);
 
 /// Counter-examples: A loader lists again at its next load, which another rule judges. A program that exits, or makes
 /// no more calls, need not list. If a server did not declare `listChanged`, its notification does not count. A client
-/// that has not read the notification knows of no change, however much time has passed. A client that has read it may
+/// that has not read the notification knows of no change, however much time has passed. Over pipes, a client that waits for
+/// each of many answers behind the notification has read it as well. A client that has read it may
 /// gather changes for some seconds before it lists. If an error says that a tool is gone, and the client calls that
 /// tool again, it does not gather.
 pub(super) const CHANGED_LIST_FETCHED: Invariant = Invariant {
@@ -221,6 +225,8 @@ struct ChangedList {
     newest: (Seq, u64),
     /// Whether the client had read the change when it made the newest call.
     is_read: bool,
+    /// Whether the client, over pipes, sent each request since then behind the answer to the one before.
+    takes_turns: bool,
     /// The tools of open calls, by id.
     open: Table<Name, String>,
     /// Calls that were refused because there is no such tool, with the refusals.
@@ -243,7 +249,11 @@ impl Monitor for ChangedLists {
             }
             EventKind::WireReceived { connection, message } if !self.changed.is_empty() => {
                 self.reading.see_while(!self.changed.is_empty(), event, view);
+                let is_alone = view.connection(connection).is_none_or(|known| known.unanswered.len() <= 1);
                 for part in parts(message).iter() {
+                    if let Some(change) = self.changed.get_mut(connection).filter(|_| part.is_any_request()) {
+                        change.takes_turns &= is_alone;
+                    }
                     if part.is_request("tools/list") && self.changed.swap_remove(connection).is_some() {
                         tally.held();
                     } else if part.is_request("tools/call")
@@ -256,7 +266,9 @@ impl Monitor for ChangedLists {
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
                 let change = self.changed.swap_remove(connection).filter(|_| !view.is_ready());
-                if let Some(change) = change.filter(|change| change.is_read) {
+                let is_known =
+                    |change: &ChangedList| change.is_read || change.takes_turns && change.n_calls >= N_CALLS_IN_TURN;
+                if let Some(change) = change.filter(is_known) {
                     change.judge(connection, tally);
                 }
             }
@@ -277,6 +289,7 @@ impl ChangedLists {
                 n_calls: 0,
                 newest: (event.seq, event.at_us),
                 is_read: false,
+                takes_turns: view.is_line(),
                 open: Table::default(),
                 refused: Vec::new(),
                 called_when_gone: None,

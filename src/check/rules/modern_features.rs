@@ -18,7 +18,8 @@ const FEATURES: [(&str, &str); 3] =
 /// the same socket and carry the same name. Clients of one program may share a pool of sockets: an id that comes with
 /// different features shows two counters. Options inside a feature, and extensions, may depend on the request. A client
 /// that declines a request for an undeclared feature does not serve the feature. A connection that was opened with
-/// `initialize` declares once.
+/// `initialize` declares once. A client that is refused for a feature it did not declare may turn the feature on, from then
+/// on in each request.
 pub(super) const FEATURES_IN_EACH_REQUEST: Invariant = Invariant {
     id: "modern-features-declared",
     property: Property::Safety,
@@ -39,8 +40,8 @@ pub(super) const FEATURES_IN_EACH_REQUEST: Invariant = Invariant {
         retry, or a repeated call. To fix it, derive the capabilities from the installed handlers, where requests are \
         written.",
     start: |header: &Header| -> Box<dyn Monitor> {
-        let (declared, asked) = (Table::default(), Table::default());
-        Box::new(DeclaredFeatures { senders: Senders::new(header), declared, asked })
+        let (declared, asked, lacking) = (Table::default(), Table::default(), Table::default());
+        Box::new(DeclaredFeatures { senders: Senders::new(header), declared, asked, lacking })
     },
 };
 
@@ -55,7 +56,12 @@ struct DeclaredFeatures {
     declared: Table<(Sender, String), Declared>,
     /// The feature behind each key of the inputs that a server has asked for.
     asked: Table<(String, String), KeySet<&'static str>>,
+    /// The newest refusal of each server for a feature that a request does not declare.
+    lacking: Table<Name, Seq>,
 }
+
+/// The code of the error about a feature that the request does not declare.
+const LACKING: i64 = -32_021;
 
 /// What one name declared over one connection.
 struct Declared {
@@ -110,6 +116,9 @@ fn others(declared: &Table<(Sender, String), Declared>) -> impl Iterator<Item = 
 
 impl DeclaredFeatures {
     fn ask(&mut self, event: &Event, message: &Message) {
+        if message.at(&["error", "code"]).and_then(Value::as_i64) == Some(LACKING) {
+            self.lacking.insert(event.source.to_name(), event.seq);
+        }
         let asked = message.at(&["result", "inputRequests"]).and_then(Value::as_object);
         for (key, request) in asked.into_iter().flatten() {
             let method = request.get("method").and_then(Value::as_str);
@@ -153,6 +162,11 @@ impl DeclaredFeatures {
         }
         if client.at == event.seq {
             return;
+        }
+        let was_refused = self.lacking.get(&event.source.to_name()).is_some_and(|refused| *refused > client.at);
+        if was_refused && client.first.iter().all(|feature| declared.contains(*feature)) {
+            (client.first, client.at) = (declared, event.seq);
+            return tally.held();
         }
         if client.first == declared {
             return tally.held();

@@ -10,6 +10,7 @@ use crate::check::topics::FIRST_MESSAGE;
 use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{
     Event, EventKind, ExchangeId, Header, Kind, Message, Name, Outcome, Seq, SocketId, Table, header_text,
+    is_header_text,
 };
 use crate::plan::Promise;
 
@@ -133,6 +134,9 @@ impl MarkedArguments {
                 (Some(_), None) if *is_optional => continue,
                 (Some(_), None) => ("missing", format!("does not repeat it in {header}")),
                 (None, Some(field)) => ("other-value", format!("has {header}: {field}, and no such argument")),
+                (Some(Value::String(value)), Some(field)) if field == value && !is_header_text(value) => {
+                    ("not-encoded", format!("has {header} with a value that is neither ASCII nor encoded"))
+                }
                 (Some(value), Some(field)) if shows(field, value) => {
                     tally.held();
                     continue;

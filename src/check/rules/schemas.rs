@@ -4,9 +4,9 @@ use serde_json::{Map, Value};
 
 use crate::check::agreement::Spoken;
 use crate::check::combinator::{Judged, each};
-use crate::check::metadata::{LEVELS, LOG_LEVEL};
+use crate::check::metadata::{CAPABILITIES, CLIENT, LEVELS, LOG_LEVEL};
 use crate::check::parts::parts;
-use crate::check::shape::Schema;
+use crate::check::shape::{Mismatch, Schema};
 use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
 use crate::plan::{Promise, Revision};
@@ -58,11 +58,20 @@ fn judge_params(seq: Seq, view: &View, connection: &ConnectionId, message: &Mess
     let none = Value::Object(Map::new());
     let params = message.at(&["params"]).filter(|params| !params.is_null()).unwrap_or(&none);
     let Some(mismatch) = schema.mismatch_of_params(method, params) else {
-        return judge_log_level(seq, connection, (message, method), revision);
+        return judge_metadata(seq, connection, (message, method), revision);
     };
+    mismatched((seq, connection), method, revision, (&mismatch, "params"))
+}
+
+fn mismatched(
+    (seq, connection): (Seq, &ConnectionId),
+    method: &str,
+    revision: Revision,
+    (mismatch, outermost): (&Mismatch, &str),
+) -> Judged {
     let because = format!(
         "{method} was sent on connection {connection} at {seq} under revision {revision}, and {}",
-        mismatch.describe("params")
+        mismatch.describe(outermost)
     );
     Judged::Broken(if mismatch.is_null_for_absent {
         Violation::new("null-for-absent", because, &[seq]).as_warning()
@@ -71,15 +80,36 @@ fn judge_params(seq: Seq, view: &View, connection: &ConnectionId, message: &Mess
     })
 }
 
-/// Judges the level of the log that a request of the stateless generation asks for; the rest of its metadata is another
-/// rule's case.
+/// Judges what a request of the stateless generation says of its client, which has the shape that it has in `initialize`.
+/// Other rules judge a request without capabilities, and one that does not name its client.
+fn judge_metadata(
+    seq: Seq,
+    connection: &ConnectionId,
+    (message, method): (&Message, &str),
+    revision: Revision,
+) -> Judged {
+    if revision <= Revision::NEWEST_HANDSHAKE {
+        return Judged::Held;
+    }
+    let shape = Schema::of(Revision::NEWEST_HANDSHAKE);
+    for (name, member) in [(CLIENT, "clientInfo"), (CAPABILITIES, "capabilities")] {
+        let is_judged_here = |said: &&Value| !said.is_null() && (name == CLIENT || said.is_object());
+        let said = message.at(&["params", "_meta", name]).filter(is_judged_here);
+        if let Some(mismatch) = said.and_then(|said| shape.mismatch_of_param("initialize", member, said)) {
+            return mismatched((seq, connection), method, revision, (&mismatch, name));
+        }
+    }
+    judge_log_level(seq, connection, (message, method), revision)
+}
+
+/// Judges the level of the log that a request of the stateless generation asks for.
 fn judge_log_level(
     seq: Seq,
     connection: &ConnectionId,
     (message, method): (&Message, &str),
     revision: Revision,
 ) -> Judged {
-    let level = message.at(&["params", "_meta", LOG_LEVEL]).filter(|_| revision > Revision::NEWEST_HANDSHAKE);
+    let level = message.at(&["params", "_meta", LOG_LEVEL]);
     let Some(level) = level.filter(|level| !level.as_str().is_some_and(|level| LEVELS.contains(&level))) else {
         return Judged::Held;
     };

@@ -1,7 +1,7 @@
 //! Shapes: the demands of a revision's schema on the messages of a client.
 //!
 //! A shape is lenient where schemas are: unknown members are allowed, a whole number may be written as 1.0, and formats
-//! of texts are not checked. The values of the members of `_meta` are not checked either.
+//! of texts are not checked. A shape does not say what the members of `_meta` hold.
 
 mod schema;
 

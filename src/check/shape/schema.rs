@@ -62,15 +62,24 @@ impl Schema {
 
     /// Whether the parameters of a method have a member with this name in this revision.
     pub(in crate::check) fn has_param(&self, method: &str, name: &str) -> bool {
-        self.params.get(method).is_some_and(|shape| self.has_member(shape, name))
+        self.param(method, name).is_some()
     }
 
-    fn has_member(&self, shape: &Shape, name: &str) -> bool {
+    /// The first mismatch of one member of the parameters of a method.
+    pub(in crate::check) fn mismatch_of_param(&self, method: &str, name: &str, value: &Value) -> Option<Mismatch> {
+        self.shapes.mismatch(self.param(method, name)?, value)
+    }
+
+    fn param(&self, method: &str, name: &str) -> Option<&Shape> {
+        self.member(self.params.get(method)?, name)
+    }
+
+    fn member<'a>(&'a self, shape: &'a Shape, name: &str) -> Option<&'a Shape> {
         match shape {
-            Shape::Object { members, .. } => members.iter().any(|(member, _)| member == name),
-            Shape::OneOf(shapes) | Shape::AllOf(shapes) => shapes.iter().any(|shape| self.has_member(shape, name)),
-            Shape::Defined(index) => self.has_member(&self.shapes.defined[*index], name),
-            Shape::Any | Shape::Types(_) | Shape::Texts(_) | Shape::Array(_) => false,
+            Shape::Object { members, .. } => members.iter().find(|(member, _)| member == name).map(|(_, shape)| shape),
+            Shape::OneOf(shapes) | Shape::AllOf(shapes) => shapes.iter().find_map(|shape| self.member(shape, name)),
+            Shape::Defined(index) => self.member(&self.shapes.defined[*index], name),
+            Shape::Any | Shape::Types(_) | Shape::Texts(_) | Shape::Array(_) => None,
         }
     }
 

@@ -23,7 +23,12 @@ pub(super) fn deliver(event: Event<'_>, task: &Task, clients: &mut Clients) {
     }
     for exchange in http.streams_at(task.place, &state.connections) {
         match event {
-            Event::EventId(id) => journal(exchange, Some(id.clone()), None, state),
+            Event::EventId(id) => {
+                if let Some(connection) = state.connections.at_mut(task.place) {
+                    connection.kept_answers.note_id(exchange, id);
+                }
+                journal(exchange, Some(id.clone()), None, state);
+            }
             Event::Retry(ms) => journal(exchange, None, Some((*ms).into()), state),
             Event::Comments(_) | Event::OtherEvent(_) => {}
         }

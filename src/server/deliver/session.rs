@@ -40,6 +40,6 @@ pub(super) fn deliver(session: Session<'_>, task: &mut Task, clients: &mut Clien
 fn keep_answer(task: &Task, clients: &mut Clients) {
     let Some(line) = clients.conforming_answer(&task.cause, task.place) else { return };
     if let Some(connection) = clients.state.connections.at_mut(task.place) {
-        connection.kept_answers.push(line);
+        connection.kept_answers.keep(task.place.exchange, line);
     }
 }

@@ -19,8 +19,8 @@ pub(super) struct Exchange {
     pub opens: bool,
     /// Whether its response has begun as a stream.
     pub streams: bool,
-    /// Whether it resumes a stream that ended.
-    pub resumes: bool,
+    /// The event id after which it resumes a stream that ended.
+    pub resumes: Option<String>,
     pub metadata: Metadata,
     /// The status code of its answer.
     pub status: u16,
@@ -36,7 +36,7 @@ impl Exchange {
             connection,
             opens: false,
             streams: false,
-            resumes: request.header("last-event-id").is_some(),
+            resumes: request.header("last-event-id").map(str::to_owned),
             metadata: Metadata::of(request),
             status: 200,
             names_session: None,

@@ -1,7 +1,5 @@
 //! The streams and ends of connections over HTTP.
 
-use std::mem;
-
 use crate::history::WireEnd;
 use crate::server::cause::Place;
 use crate::server::http::server::Http;
@@ -26,9 +24,10 @@ impl Http {
 
     /// Sends the answers that were kept for a client that resumes a stream, and ends the new stream.
     fn send_kept_answers(&mut self, no: ExchangeNo, place: Place, state: &mut ServerState) {
-        let resumes = self.exchanges.get(no).is_some_and(|exchange| exchange.resumes);
-        let connection = state.connections.at_mut(place).filter(|_| resumes);
-        let lines = connection.map(|connection| mem::take(&mut connection.kept_answers)).unwrap_or_default();
+        let resumed = self.exchanges.get(no).and_then(|exchange| exchange.resumes.as_deref());
+        let connection = state.connections.at_mut(place);
+        let lines =
+            resumed.zip(connection).map(|(id, connection)| connection.kept_answers.take(id)).unwrap_or_default();
         for line in &lines {
             self.stream_message(no, place, line, state);
         }

@@ -133,6 +133,12 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         mark_missing,
     ),
     row(
+        ("marked-argument-not-encoded", "Shows a marked argument in the header as it is, with an umlaut."),
+        http(MODERN, MARKED),
+        MIRRORED,
+        mark_not_encoded,
+    ),
+    row(
         ("marked-argument-of-another-header", "Shows another value of a marked argument in the header."),
         http(MODERN, MARKED),
         RIGHT,
@@ -259,6 +265,11 @@ fn mark_missing(client: &mut Client, is_broken: bool) {
 fn mark_other(client: &mut Client, is_broken: bool) {
     let shown = if is_broken { "south" } else { "north" };
     marked(client, json!({ "region": "north" }), Some(("Mcp-Param-Region", shown)));
+}
+
+fn mark_not_encoded(client: &mut Client, is_broken: bool) {
+    let shown = if is_broken { "K\u{f6}ln" } else { "=?base64?S8O2bG4=?=" };
+    marked(client, json!({ "region": "K\u{f6}ln" }), Some(("Mcp-Param-Region", shown)));
 }
 
 fn mark_capital(client: &mut Client, is_broken: bool) {

@@ -91,6 +91,13 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         PARAMS,
         level_in_metadata,
     ),
+    row(("client-a-text", "Names itself by a text in its metadata."), http(MODERN, POLITE), PARAMS, client_as_text),
+    row(
+        ("capability-a-flag-in-each-request", "Declares elicitation as true in its metadata."),
+        stdio(MODERN, POLITE),
+        PARAMS,
+        flag_in_metadata,
+    ),
     row(("level-of-its-own", "Asks for logs of a level that is none."), stdio("2025-11-25", LOGS), LEVEL, level),
     row(
         ("sample-without-a-model", "Gives a completion and does not say of which model."),
@@ -195,6 +202,18 @@ fn level(client: &mut Client, is_broken: bool) {
 fn level_in_metadata(client: &mut Client, is_broken: bool) {
     let level = if is_broken { "verbose" } else { "debug" };
     client.request("tools/list", json!({ "_meta": { "io.modelcontextprotocol/logLevel": level } }));
+    client.call(1);
+}
+
+fn client_as_text(client: &mut Client, is_broken: bool) {
+    let about = if is_broken { json!("client 1") } else { json!({ "name": "client", "version": "1" }) };
+    client.request("tools/list", json!({ "_meta": { "io.modelcontextprotocol/clientInfo": about } }));
+    client.call(1);
+}
+
+fn flag_in_metadata(client: &mut Client, is_broken: bool) {
+    client.capabilities = json!({ "elicitation": if is_broken { json!(true) } else { json!({}) } });
+    client.list();
     client.call(1);
 }
 

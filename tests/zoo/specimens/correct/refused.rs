@@ -20,6 +20,13 @@ on = { request = "tools/call", nth = 1 }
 do = [{ status = 502 }]
 "#,
 );
+const LACKING: Script = Script::Written(
+    r#"about = "Refuses the first call, because it does not declare elicitation."
+[[rule]]
+on = { request = "tools/call", nth = 1 }
+do = [{ answer-error = { code = -32021, message = "elicitation is required", data = { requiredCapabilities = { elicitation = {} } } } }]
+"#,
+);
 const FAILING: Script = Script::Written(
     r#"about = "Finds the parameters of three calls wrong."
 [[rule]]
@@ -52,6 +59,12 @@ pub(super) const SPECIMENS: &[Correct] = &[
         "Lists again and repeats its call, because a header was wrong.",
         http(MODERN, MISMATCH),
         repeats_declined,
+    ),
+    row(
+        "turns-a-feature-on",
+        "Repeats its call with a feature that the call lacked, and declares it from then on.",
+        http(MODERN, LACKING),
+        turns_on,
     ),
     row(
         "repeats-an-unserved-call",
@@ -87,4 +100,12 @@ fn repeats_unserved(client: &mut Client) {
     client.list();
     client.call(1);
     client.call(1);
+}
+
+fn turns_on(client: &mut Client) {
+    client.list();
+    client.call(1);
+    client.capabilities = json!({ "elicitation": {} });
+    client.call(1);
+    client.list();
 }

@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::client::{Client, MODERN};
 use super::super::{Correct, POLITE, Script, http, sse, stdio};
@@ -30,6 +30,16 @@ const OWN_PACE: Script = Script::Written(
 [[rule]]
 on = { request = "tools/call", nth = 1 }
 do = [{ event-id = "7" }, { retry = 400 }, "answer-on-return"]
+"#,
+);
+const TWO_POLLS: Script = Script::Written(
+    r#"about = "Keeps the answers to its first two calls for the streams with which the client comes back."
+[[rule]]
+on = { request = "tools/call", nth = 1 }
+do = [{ event-id = "a-7" }, "answer-on-return", "end-stream"]
+[[rule]]
+on = { request = "tools/call", nth = 2 }
+do = [{ event-id = "b-7" }, "answer-on-return", "end-stream"]
 "#,
 );
 const CHANGING: Script = Script::Shipped("tools-that-change");
@@ -72,6 +82,12 @@ pub(super) const SPECIMENS: &[Correct] = &[
         "Comes back for the answer to its call when it was told to.",
         http("2025-11-25", OWN_PACE),
         polls_for_answer,
+    ),
+    row(
+        "polls-for-two-answers",
+        "Comes back for the answer to its second call, then for the answer to its first.",
+        http("2025-11-25", TWO_POLLS),
+        polls_for_two,
     ),
     row(
         "reads-streamed-answers",
@@ -123,6 +139,20 @@ fn resumes(client: &mut Client) {
     let id = answer.events.iter().find_map(|event| event.id.clone()).unwrap();
     client.http().listen(Some(&id)).rest();
     client.call(2);
+}
+
+/// Each stream brings the answer that belongs on it, and no other.
+fn polls_for_two(client: &mut Client) {
+    client.open();
+    let (first, second) = (client.call_message(1), client.call_message(2));
+    client.exchange(&first);
+    client.exchange(&second);
+    for (event, call) in [("b-7", &second), ("a-7", &first)] {
+        let events = client.http().listen(Some(event)).rest();
+        let ids: Vec<Value> = events.iter().filter_map(|event| Some(event.message()?["id"].clone())).collect();
+        assert_eq!(ids, [call["id"].clone()]);
+    }
+    client.call(3);
 }
 
 fn resumes_own(client: &mut Client) {
