@@ -15,6 +15,7 @@ pub struct Agreement {
     /// The answer, once it was sent.
     pub answer: Option<InitializeAnswer>,
     id: Value,
+    revision: Option<Revision>,
 }
 
 /// The answer to `initialize`.
@@ -47,13 +48,7 @@ impl Agreement {
     /// The revision that both agreed on, if it is known and has a handshake.
     #[must_use]
     pub fn revision(&self) -> Option<Revision> {
-        match &self.answer {
-            Some(InitializeAnswer::Accepted { version: Some(version), .. }) => {
-                let revision = version.as_str().and_then(|version| version.parse::<Revision>().ok());
-                revision.filter(|revision| *revision <= Revision::NEWEST_HANDSHAKE)
-            }
-            Some(InitializeAnswer::Accepted { version: None, .. } | InitializeAnswer::Refused(_)) | None => None,
-        }
+        self.revision
     }
 
     /// A capability of the server, by its path.
@@ -135,6 +130,7 @@ impl Agreements {
             client: param("capabilities").cloned().unwrap_or_default(),
             answer: None,
             id: message.id().cloned().unwrap_or_default(),
+            revision: None,
         };
         self.all.insert(connection.clone(), agreement);
     }
@@ -143,6 +139,9 @@ impl Agreements {
         let unanswered = self.all.get_mut(connection).filter(|agreement| agreement.answer.is_none());
         let Some(agreement) = unanswered.filter(|agreement| message.id() == Some(&agreement.id)) else { return };
         let result = |name: &str| message.at(&["result", name]);
+        let version = result("protocolVersion").filter(|_| !message.is_error());
+        let revision = version.and_then(|version| version.as_str()?.parse::<Revision>().ok());
+        agreement.revision = revision.filter(|revision| *revision <= Revision::NEWEST_HANDSHAKE);
         agreement.answer = Some(if message.is_error() {
             InitializeAnswer::Refused(seq)
         } else {

@@ -14,6 +14,7 @@
 
 mod after_answers;
 mod agreement;
+mod asked_answers;
 mod call_results;
 mod carriers;
 mod causes;

@@ -146,7 +146,7 @@ pub(super) fn judge_load(event: &Event, view: &View, operation: &Operation, ende
 /// Whether a delay or hold of its script keeps a server from answering a request that a load needs.
 fn is_held(view: &View, server: &str, ended: OperationEnd<'_>) -> bool {
     let is_delayed = view.server(server).is_some_and(|server| server.delayed.is_some());
-    let is_needed = |pending: &PendingRequest| match pending.method.as_str() {
+    let is_needed = |pending: &PendingRequest| match &*pending.method {
         "subscriptions/listen" => false,
         "server/discover" => matches!(ended, OperationEnd::Overdue(_)),
         _ => true,

@@ -1,5 +1,7 @@
 //! Servers and their connections: which are open, whose tools are handed out, which were made to misbehave.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use crate::check::honest_answers::{is_honest, is_last_page};
@@ -101,7 +103,7 @@ pub enum Gone {
 #[derive(Debug, Clone)]
 pub struct PendingRequest {
     /// The JSON-RPC method.
-    pub method: String,
+    pub method: Cow<'static, str>,
     pub(super) known: Option<KnownMethod>,
     /// The call to which it belongs, if known.
     pub operation: Option<OpId>,
@@ -143,7 +145,7 @@ impl Server {
     ///
     /// Counter-examples: A list that is never at an end is none. An answer to another request says nothing of the altered one.
     fn hear(&mut self, request: &PendingRequest, only: Option<&Value>, revision: Option<Revision>) {
-        let method = request.method.as_str();
+        let method = &*request.method;
         if let Some(tools) = only.filter(|_| method == "tools/list").and_then(|result| result.get("tools")) {
             let tools = tools.as_array().into_iter().flatten();
             self.has_output_schemas |= tools.into_iter().any(|tool| tool.get("outputSchema").is_some());
@@ -331,11 +333,10 @@ impl Peers {
             known.unanswered.swap_remove(&Name::of(cancelled));
             known.is_unclear = true;
         }
-        if let (Some(method), Some(_)) = (message.method(), message.id()) {
+        if let Some(method) = message.method_name().filter(|_| message.is_any_request()) {
             let version = message.at(&["params", "protocolVersion"]).and_then(Value::as_str);
             let version = version.filter(|_| method == "initialize").map(str::to_owned);
-            let pending =
-                PendingRequest { method: method.to_owned(), known: message.known_method(), operation: owner, version };
+            let pending = PendingRequest { method, known: message.known_method(), operation: owner, version };
             known.is_unclear |= known.unanswered.insert(message.id_text(), pending).is_some();
         }
     }
@@ -347,15 +348,19 @@ impl Peers {
         message: &Message,
         revision: Option<Revision>,
     ) -> Option<PendingRequest> {
-        let known = self.connections.get_mut(connection)?;
-        let pending = known.unanswered.swap_remove(&message.id_text())?;
-        let server = known.server.clone();
+        let pending = self.connections.get_mut(connection)?.unanswered.swap_remove(&message.id_text())?;
+        let known = self.connections.get(connection)?;
+        let name = &known.server;
         let result = message.at(&["result"]);
+        if !self.servers.contains_key(name) {
+            self.servers.insert(name.clone(), Server::default());
+        }
+        let server = self.servers.get_mut(name)?;
         // It matters only after an alteration whether another request was open, and few servers have many connections.
-        let is_altered = self.server_mut(&server).altered.is_some();
-        let is_alone = !is_altered || !self.connections_of(&server).any(|(_, other)| !other.unanswered.is_empty());
-        self.server_mut(&server).hear(&pending, result.filter(|_| is_alone), revision);
-        let says_no_tools = match pending.method.as_str() {
+        let is_open = |other: &Connection| other.server == *name && !other.unanswered.is_empty();
+        let is_alone = server.altered.is_none() || !self.connections.values().any(is_open);
+        server.hear(&pending, result.filter(|_| is_alone), revision);
+        let says_no_tools = match &*pending.method {
             "tools/list" => result.and_then(|result| result.get("tools")).and_then(Value::as_array).map(Vec::is_empty),
             "initialize" => {
                 result.and_then(|result| result.get("capabilities")).map(|offered| offered.get("tools").is_none())
@@ -363,7 +368,7 @@ impl Peers {
             _ => None,
         };
         if let Some(is_toolless) = says_no_tools {
-            self.server_mut(&server).is_toolless = is_toolless;
+            server.is_toolless = is_toolless;
         }
         Some(pending)
     }

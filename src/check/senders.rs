@@ -4,7 +4,6 @@
 //! over the same pipes or the same socket, or if the harness started one program and no other could have sent them.
 
 use crate::check::View;
-use crate::check::metadata::CLIENT;
 use crate::history::{Event, EventKind, Header, Message, Name, SocketId, Table};
 
 /// A client of one server.
@@ -27,9 +26,7 @@ impl Sender {
 
     /// The same, with the name in a request.
     pub(super) fn named_in(self, request: &Message) -> Self {
-        let path: &[&str] =
-            if request.is_request("initialize") { &["params", "clientInfo"] } else { &["params", "_meta", CLIENT] };
-        Self { name: request.at(path).map(Name::of), ..self }
+        Self { name: request.client().cloned(), ..self }
     }
 
     /// The name of the client, if it sends one.

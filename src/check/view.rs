@@ -12,6 +12,7 @@ use crate::check::operations::{
 };
 use crate::check::parts::parts;
 use crate::check::peers::Peers;
+use crate::check::reading::Reading;
 use crate::check::refusals::Refusals;
 use crate::check::requirement::UnderTest;
 use crate::check::topics::Answered;
@@ -37,6 +38,7 @@ pub struct View {
     kept_up: Option<Seq>,
     pub(super) peers: Peers,
     carriers: Carriers,
+    reading: Reading,
     refusals: Refusals,
     configured: Vec<String>,
     load_places: Vec<LoadPlace>,
@@ -64,6 +66,7 @@ impl View {
             kept_up: None,
             peers: Peers::default(),
             carriers: Carriers::default(),
+            reading: Reading::of(Transport::named(&header.transport)),
             refusals: Refusals::default(),
             configured: Vec::new(),
             load_places: Vec::new(),
@@ -190,6 +193,11 @@ impl View {
     /// The HTTP exchange that carries the message of a client; none over lines.
     pub(super) fn carrier(&self, event: &Event) -> Option<&Carrier> {
         self.carriers.of(event)
+    }
+
+    /// What clients have read.
+    pub(super) fn reading(&self) -> &Reading {
+        &self.reading
     }
 
     /// The requests that the current event refuses or fails as HTTP does.
@@ -320,11 +328,17 @@ impl View {
             EventKind::SignalSent { .. } if is_end_signal(event) => self.overtake(Overtaken::ByEnding, |_| true),
             _ => {}
         }
+        let completed = match &event.kind {
+            EventKind::OperationCompleted { operation, .. } => self.operations.get(operation),
+            _ => None,
+        };
+        self.reading.see(event, &self.carriers, completed);
     }
 
     /// Drops operations that ended with this event, after the monitors have judged it.
     pub(super) fn forget(&mut self, event: &Event) {
         self.agreements.forget(event);
+        self.reading.forget(event);
         match &event.kind {
             EventKind::OperationCompleted { operation, .. } | EventKind::OperationAbandoned { operation, .. } => {
                 self.operations.swap_remove(operation);

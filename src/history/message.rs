@@ -1,6 +1,7 @@
 //! JSON-RPC messages as they crossed the wire.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -11,9 +12,10 @@ use crate::history::{KnownMethod, Name};
 /// the length and a hash.
 ///
 /// The constructor computes the properties that rules need, because two dozen monitors examine each message.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Message {
     body: Value,
+    names: Names,
     method: Option<Cow<'static, str>>,
     known: Option<KnownMethod>,
     /// `id` as JSON text; empty if it is missing or null.
@@ -22,6 +24,41 @@ pub struct Message {
     has_error: bool,
     has_result: bool,
     is_cut: bool,
+    client: OnceLock<Option<Name>>,
+}
+
+/// The member of `_meta` that names the client of a stateless request.
+const CLIENT: &str = "io.modelcontextprotocol/clientInfo";
+
+/// Which names a message has, one bit for many names. Most names for which rules look are not there, and to find that out in
+/// the maps takes long.
+#[derive(Debug, Clone, Copy, Default)]
+struct Names {
+    outer: u64,
+    inner: u64,
+}
+
+impl Names {
+    fn of(body: &Value) -> Self {
+        let mut names = Self::default();
+        for (name, value) in body.as_object().into_iter().flatten() {
+            names.outer |= Self::bit(name);
+            let inner = value.as_object().into_iter().flatten();
+            inner.for_each(|(name, _)| names.inner |= Self::bit(name));
+        }
+        names
+    }
+
+    fn bit(name: &str) -> u64 {
+        let (first, last) = (name.bytes().next().unwrap_or_default(), name.bytes().next_back().unwrap_or_default());
+        1 << (((name.len() << 4) ^ (usize::from(first) << 1) ^ usize::from(last)) % 64)
+    }
+
+    /// Whether the value at a path may be there.
+    fn may_have(self, path: &[&str]) -> bool {
+        let is_in = |names: u64, name: Option<&&str>| name.is_none_or(|name| names & Self::bit(name) != 0);
+        is_in(self.outer, path.first()) && is_in(self.inner, path.get(1))
+    }
 }
 
 impl Message {
@@ -38,7 +75,8 @@ impl Message {
         let has_id = id.is_some();
         let (has_error, has_result) = (field("error").is_some(), field("result").is_some());
         let is_cut = field("cut").is_some();
-        Self { body, method, known, id_text, has_id, has_error, has_result, is_cut }
+        let names = Names::of(&body);
+        Self { body, names, method, known, id_text, has_id, has_error, has_result, is_cut, client: OnceLock::new() }
     }
 
     /// The whole message.
@@ -50,13 +88,29 @@ impl Message {
     /// The value at this path of names, outermost first; `None` if one of them is missing.
     #[must_use]
     pub fn at(&self, path: &[&str]) -> Option<&Value> {
-        path.iter().try_fold(&self.body, |value, name| value.as_object()?.get(*name))
+        let found = || path.iter().try_fold(&self.body, |value, name| value.as_object()?.get(*name));
+        if self.names.may_have(path) { found() } else { None }
     }
 
     /// `method`; `None` for a response.
     #[must_use]
     pub fn method(&self) -> Option<&str> {
         self.method.as_deref()
+    }
+
+    /// `method` as a text of its own, without a copy of one that the protocol has.
+    pub(crate) fn method_name(&self) -> Option<Cow<'static, str>> {
+        self.method.clone()
+    }
+
+    /// What the client of a request calls itself, as JSON text: in `initialize`, or in the metadata of a stateless request.
+    pub(crate) fn client(&self) -> Option<&Name> {
+        let named = || {
+            let is_opening = self.is_request("initialize");
+            let path: &[&str] = if is_opening { &["params", "clientInfo"] } else { &["params", "_meta", CLIENT] };
+            self.at(path).map(Name::of)
+        };
+        self.client.get_or_init(named).as_ref()
     }
 
     /// `method`, if the protocol has it.
@@ -123,6 +177,13 @@ impl Message {
     #[must_use]
     pub fn cancelled_request(&self) -> Option<&Value> {
         if self.is_notification("notifications/cancelled") { self.at(&["params", "requestId"]) } else { None }
+    }
+}
+
+/// All else follows from the body.
+impl PartialEq for Message {
+    fn eq(&self, other: &Self) -> bool {
+        self.body == other.body
     }
 }
 

@@ -42,9 +42,9 @@ impl Source {
     #[must_use]
     pub fn to_name(&self) -> Name {
         match self {
-            Self::Mock { server, incarnation: incarnation @ 0..=9 } => {
-                let digit = b'0' + u8::try_from(*incarnation).unwrap_or_default();
-                Name::concat(&["mock:", server, "#", std::str::from_utf8(&[digit]).unwrap_or_default()])
+            Self::Mock { server, incarnation } if *incarnation <= 9 => {
+                const DIGITS: [&str; 10] = ["#0", "#1", "#2", "#3", "#4", "#5", "#6", "#7", "#8", "#9"];
+                Name::concat(&["mock:", server, DIGITS[*incarnation as usize]])
             }
             Self::Driver | Self::Loader | Self::System | Self::Recorder | Self::Mock { .. } => Name::of(self),
         }

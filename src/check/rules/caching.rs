@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::check::agreement::Spoken;
+use crate::check::asked_answers::AskedAnswers;
 use crate::check::parts::parts;
-use crate::check::reading::{self, Reading, RequestKey};
+use crate::check::reading::{self, RequestKey};
 use crate::check::rules::subscriptions::{id_of, is_change};
 use crate::check::senders::{Sender, Senders};
 use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
@@ -46,7 +47,7 @@ pub(super) const FRESH_LIST_KEPT: Invariant = Invariant {
     start: |header: &Header| -> Box<dyn Monitor> {
         Box::new(FreshLists {
             senders: Senders::new(header),
-            reading: Reading::default(),
+            answers: AskedAnswers::default(),
             open: Table::default(),
             kept: Table::default(),
         })
@@ -58,7 +59,7 @@ type ListKey = (Sender, String);
 
 struct FreshLists {
     senders: Senders,
-    reading: Reading,
+    answers: AskedAnswers,
     /// Open requests.
     open: Table<(ConnectionId, String), (Sender, Option<ListKey>)>,
     kept: Table<ListKey, Fresh>,
@@ -77,7 +78,7 @@ struct Fresh {
 impl Monitor for FreshLists {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         self.senders.see(event);
-        self.reading.see(event, view);
+        self.answers.see(event, view);
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 if matches!(view.spoken(connection), Spoken::Handshake(..)) {
@@ -87,7 +88,7 @@ impl Monitor for FreshLists {
                     let sender = self.senders.connection(event).named_in(part);
                     let key = list_key(&sender, part);
                     match &key {
-                        Some(key) => self.ask(event, key, tally),
+                        Some(key) => self.ask(event, view, key, tally),
                         None => self.use_kept(event, &sender, tally),
                     }
                     self.open.insert((connection.clone(), id_of(part)), (sender, key));
@@ -110,9 +111,9 @@ impl Monitor for FreshLists {
 }
 
 impl FreshLists {
-    fn ask(&mut self, event: &Event, key: &ListKey, tally: &mut Tally) {
+    fn ask(&mut self, event: &Event, view: &View, key: &ListKey, tally: &mut Tally) {
         let Some(fresh) = self.kept.get_mut(key).filter(|fresh| event.at_us < fresh.until_us) else { return };
-        if self.reading.read(&fresh.request).is_none() {
+        if self.answers.read(view, &fresh.request).is_none() {
             return;
         }
         fresh.early.push(event.seq);
@@ -157,7 +158,11 @@ impl FreshLists {
         let until_us = event.at_us.saturating_add(us(ttl) / 10 * 9);
         let is_kept = self.kept.get(&key).is_some_and(|fresh| event.at_us < fresh.until_us);
         if !is_kept {
-            self.kept.insert(key, Fresh { request, sent: event.seq, until_us, early: Vec::new() });
+            self.answers.keep(request.clone(), event.seq);
+            let fresh = Fresh { request, sent: event.seq, until_us, early: Vec::new() };
+            if let Some(stale) = self.kept.insert(key, fresh) {
+                self.answers.forget(&stale.request);
+            }
         }
     }
 }

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use crate::check::agreement::Spoken;
 use crate::check::parts::parts;
-use crate::check::reading::{Reading, RequestKey};
 use crate::check::rules::subscriptions::{LISTEN, id_of, is_change, subscription_in};
 use crate::check::topics::FIRST_MESSAGE;
-use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, LinkPeer, Message, Name, Seq, Table};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, KnownMethod, LinkPeer, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
 /// Number of repetitions after which a behaviour counts.
@@ -146,7 +145,12 @@ pub(super) const TORN_DOWN_SUBSCRIPTION_LEFT: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed, Kind::OperationCompleted],
-    hears: Hears::ALL.from(FIRST_MESSAGE),
+    hears: Hears::only(&[
+        (Kind::OperationCompleted, &[]),
+        (Kind::WireReceived, &[Of::Request(KnownMethod::SubscriptionsListen), Of::Notice(KnownMethod::Cancelled)]),
+        (Kind::WireSent, &[Of::AnyAnswer, Of::Notice(KnownMethod::Cancelled)]),
+    ])
+    .from(&[(Kind::WireReceived, &[Of::Request(KnownMethod::SubscriptionsListen)])]),
     vacuous: "no server tore down a subscription by notification",
     explain: "A server that ends a subscription sends `notifications/cancelled` with the id of the subscription. The \
         client did not treat that as the end: much later it cancelled the same subscription. Until then it waited for \
@@ -158,7 +162,6 @@ pub(super) const TORN_DOWN_SUBSCRIPTION_LEFT: Invariant = Invariant {
 
 #[derive(Default)]
 struct TornDown {
-    reading: Reading,
     /// Open subscriptions, by connection and id, with their end by the server and its time.
     open: Table<(ConnectionId, String), Option<(Seq, u64)>>,
 }
@@ -167,15 +170,13 @@ impl Monitor for TornDown {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
-                self.reading.see(event, view);
                 for part in parts(message).iter() {
                     if part.is_request(LISTEN) && !matches!(view.spoken(connection), Spoken::Handshake(..)) {
                         self.open.insert((connection.clone(), id_of(part)), None);
                     } else if let Some(id) = part.cancelled_request().map(ToString::to_string) {
-                        self.cancel(event, connection, id, tally);
+                        self.cancel(event, view, connection, id, tally);
                     }
                 }
-                return;
             }
             EventKind::WireSent { connection, message } if !self.open.is_empty() => {
                 for part in parts(message).iter() {
@@ -198,15 +199,14 @@ impl Monitor for TornDown {
             }
             _ => {}
         }
-        self.reading.see(event, view);
     }
 }
 
 impl TornDown {
-    fn cancel(&mut self, event: &Event, connection: &ConnectionId, id: String, tally: &mut Tally) {
+    fn cancel(&mut self, event: &Event, view: &View, connection: &ConnectionId, id: String, tally: &mut Tally) {
         let key = (connection.clone(), id);
         let Some((torn, torn_us)) = self.open.swap_remove(&key).flatten() else { return };
-        let Some(read) = self.reading.has_read(connection, torn) else { return };
+        let Some(read) = view.reading().has_read(connection, torn) else { return };
         let waited = Duration::from_micros(event.at_us.saturating_sub(torn_us));
         if waited < TOLD_BY_THEN {
             return;
@@ -264,7 +264,6 @@ pub(super) const SUBSCRIPTION_SENT_AGAIN: Invariant = Invariant {
 
 #[derive(Default)]
 struct LostSubscriptions {
-    reading: Reading,
     servers: Table<String, SubscribedServer>,
 }
 
@@ -283,8 +282,8 @@ struct Renewed {
     opened: Seq,
     /// Calls that were not answered yet, with the times at which they came.
     calls: Table<Name, u64>,
-    /// Answered calls: the request, the answer, and when the call came. The client has not read these answers yet.
-    answered: VecDeque<(RequestKey, Seq, u64)>,
+    /// Answers, and when the call of each came. The client has not read these answers yet.
+    answered: VecDeque<(Seq, u64)>,
     /// Number of calls whose answers the client has read, when it showed that of the first, and the newest such answer.
     n_read: usize,
     used_us: u64,
@@ -295,9 +294,10 @@ struct Renewed {
 
 impl Renewed {
     /// Takes over the answers that the client has read by now.
-    fn read(&mut self, event: &Event, reading: &Reading) {
+    fn read(&mut self, event: &Event, view: &View) {
+        let is_read = |answered: Seq| view.reading().in_order(&self.connection, answered).is_some();
         // Pipes have one order, so the oldest answer is read first.
-        while let Some((_, answered, called_us)) = self.answered.pop_front_if(|(key, ..)| reading.read(key).is_some()) {
+        while let Some((answered, called_us)) = self.answered.pop_front_if(|(answered, _)| is_read(*answered)) {
             if self.n_read == 0 {
                 self.used_us = event.at_us;
             }
@@ -311,15 +311,11 @@ impl Renewed {
 
 impl Monitor for LostSubscriptions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        // The end of a connection would let `reading` forget what the client has read there.
-        if !matches!(event.kind, EventKind::WireEof { .. } | EventKind::ConnectionClosed { .. }) {
-            self.reading.see(event, view);
-            let of_server = event.source.server();
-            for (name, server) in &mut self.servers {
-                let concerns = of_server.is_none_or(|of_server| of_server == name);
-                if let Some(renewed) = server.renewed.as_mut().filter(|_| concerns) {
-                    renewed.read(event, &self.reading);
-                }
+        let of_server = event.source.server();
+        for (name, server) in &mut self.servers {
+            let concerns = of_server.is_none_or(|of_server| of_server == name);
+            if let Some(renewed) = server.renewed.as_mut().filter(|_| concerns) {
+                renewed.read(event, view);
             }
         }
         if let EventKind::LinkClosed { peer: LinkPeer::Mock { server, .. }, farewell: false } = &event.kind {
@@ -437,7 +433,7 @@ impl SubscribedServer {
         }
         let Some(renewed) = self.renewed.as_mut().filter(|renewed| renewed.connection == *connection) else { return };
         if let Some(called_us) = renewed.calls.swap_remove(&message.id_text()) {
-            renewed.answered.push_back(((connection.clone(), message.id_text()), seq, called_us));
+            renewed.answered.push_back((seq, called_us));
         }
         let capabilities = message.at(&["result", "capabilities"]);
         let announces = capabilities.is_none_or(|capabilities| capabilities.to_string().contains("listChanged"));

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::check::agreement::Spoken;
+use crate::check::asked_answers::AskedAnswers;
 use crate::check::parts::parts;
-use crate::check::reading::Reading;
-use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Plans, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, KeySet, Kind, KnownMethod, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
@@ -190,17 +190,7 @@ pub(super) const CHANGED_LIST_FETCHED: Invariant = Invariant {
         Kind::WireEof,
         Kind::ConnectionClosed,
     ],
-    hears: Hears::ALL
-        .sleeping(
-            &[(Kind::WireSent, &[Of::Notice(KnownMethod::ToolsListChanged)])],
-            &[
-                (Kind::WireSent, &[Of::Any]),
-                (Kind::WireReceived, &[Of::Request(KnownMethod::Initialize)]),
-                (Kind::WireEof, &[Of::Any]),
-                (Kind::ConnectionClosed, &[Of::Any]),
-            ],
-        )
-        .on(Plans::OnLines),
+    hears: Hears::ALL.from(&[(Kind::WireSent, &[Of::Notice(KnownMethod::ToolsListChanged)])]),
     vacuous: "no server that had declared listChanged announced a change of its tools before a call",
     explain: "The server announced that its tools had changed, and the client continued to call tools from the old \
         list and never asked for the new list. The model sees tools that are gone, its calls of them fail, and it \
@@ -212,7 +202,8 @@ pub(super) const CHANGED_LIST_FETCHED: Invariant = Invariant {
 
 #[derive(Default)]
 struct ChangedLists {
-    reading: Reading,
+    /// Calls that were refused.
+    answers: AskedAnswers,
     /// The first change of each server since its client listed its tools, and the calls since.
     changed: Table<ConnectionId, ChangedList>,
 }
@@ -237,18 +228,20 @@ struct ChangedList {
 
 impl Monitor for ChangedLists {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        self.answers.see(event, view);
         match &event.kind {
             EventKind::WireSent { connection, message } => {
                 for part in parts(message).iter() {
                     if part.method() == Some("notifications/tools/list_changed") {
                         self.announce(event, view, connection);
                     } else if let Some(change) = self.changed.get_mut(connection).filter(|_| part.is_response()) {
-                        change.answer(event.seq, part);
+                        if change.answer(event.seq, part) {
+                            self.answers.keep((connection.clone(), part.id_text()), event.seq);
+                        }
                     }
                 }
             }
             EventKind::WireReceived { connection, message } if !self.changed.is_empty() => {
-                self.reading.see_while(!self.changed.is_empty(), event, view);
                 let is_alone = view.connection(connection).is_none_or(|known| known.unanswered.len() <= 1);
                 for part in parts(message).iter() {
                     if let Some(change) = self.changed.get_mut(connection).filter(|_| part.is_any_request()) {
@@ -259,10 +252,9 @@ impl Monitor for ChangedLists {
                     } else if part.is_request("tools/call")
                         && let Some(change) = self.changed.get_mut(connection)
                     {
-                        change.call(event, connection, part, &self.reading);
+                        change.call(event, view, connection, part, &self.answers);
                     }
                 }
-                return;
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
                 let change = self.changed.swap_remove(connection).filter(|_| !view.is_ready());
@@ -274,7 +266,6 @@ impl Monitor for ChangedLists {
             }
             _ => {}
         }
-        self.reading.see_while(!self.changed.is_empty(), event, view);
     }
 }
 
@@ -299,13 +290,13 @@ impl ChangedLists {
 }
 
 impl ChangedList {
-    fn call(&mut self, event: &Event, connection: &ConnectionId, call: &Message, reading: &Reading) {
+    fn call(&mut self, event: &Event, view: &View, connection: &ConnectionId, call: &Message, answers: &AskedAnswers) {
         self.n_calls += 1;
         self.newest = (event.seq, event.at_us);
-        self.is_read |= reading.has_read(connection, self.seq).is_some();
+        self.is_read |= view.reading().has_read(connection, self.seq).is_some();
         let Some(tool) = call.at(&["params", "name"]).and_then(Value::as_str) else { return };
         let is_known = |(of, id, _): &&(String, Name, Seq)| {
-            of == tool && reading.read(&(connection.clone(), id.clone())).is_some()
+            of == tool && answers.read(view, &(connection.clone(), id.clone())).is_some()
         };
         if let Some((_, _, refused)) = self.refused.iter().find(is_known) {
             self.called_when_gone.get_or_insert([*refused, event.seq]);
@@ -313,13 +304,16 @@ impl ChangedList {
         self.open.insert(call.id_text(), tool.to_owned());
     }
 
-    fn answer(&mut self, seq: Seq, answer: &Message) {
+    /// Takes an answer; gives whether it refuses a call because there is no such tool.
+    fn answer(&mut self, seq: Seq, answer: &Message) -> bool {
         let id = answer.id_text();
-        let Some(tool) = self.open.swap_remove(&id) else { return };
+        let Some(tool) = self.open.swap_remove(&id) else { return false };
         let text = answer.at(&["error", "message"]).and_then(Value::as_str).unwrap_or_default();
-        if text.to_lowercase().starts_with("unknown tool") {
+        let is_refused = text.to_lowercase().starts_with("unknown tool");
+        if is_refused {
             self.refused.push((tool, id, seq));
         }
+        is_refused
     }
 
     /// Judges a change that the client has read, and after which it never listed.

@@ -13,6 +13,7 @@ mod caching;
 mod calls;
 mod cancellation;
 mod cancellation_notices;
+mod cancelled_requests;
 mod capabilities;
 mod cleanup;
 mod completion;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::check::parts::parts;
-use crate::check::reading::{self, Reading};
-use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Plans, Property, Tally, View, Violation, Witness};
+use crate::check::reading;
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, KnownMethod, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
@@ -103,17 +103,14 @@ pub(super) const TAKEN_BACK_UNANSWERED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: reading::KINDS,
-    hears: Hears::ALL
-        .sleeping(
-            &[(Kind::WireSent, &[Of::AnyRequest])],
-            &[
-                (Kind::WireSent, &[Of::Any]),
-                (Kind::WireReceived, &[Of::Request(KnownMethod::Initialize)]),
-                (Kind::WireEof, &[Of::Any]),
-                (Kind::ConnectionClosed, &[Of::Any]),
-            ],
-        )
-        .on(Plans::OnLines),
+    hears: Hears::only(&[
+        (Kind::HttpReceived, &[]),
+        (Kind::HttpEnded, &[]),
+        (Kind::OperationCompleted, &[]),
+        (Kind::WireSent, &[Of::AnyRequest, Of::Notice(KnownMethod::Cancelled)]),
+        (Kind::WireReceived, &[Of::AnyAnswer]),
+    ])
+    .from(&[(Kind::WireSent, &[Of::AnyRequest])]),
     vacuous: "no server took back a request that had not been answered",
     explain: "The server took back a request of its own, and the client still answered it, long after it could have \
         read the notification. The handler continued without need: it asked a person, or paid for a completion, \
@@ -126,7 +123,6 @@ pub(super) const TAKEN_BACK_UNANSWERED: Invariant = Invariant {
 
 #[derive(Default)]
 struct TakenBack {
-    reading: Reading,
     /// Unanswered requests of servers, by connection and id, with the notification that took each back, and its time.
     asked: Table<(ConnectionId, Name), Option<(Seq, u64)>>,
 }
@@ -149,7 +145,7 @@ impl Monitor for TakenBack {
                     let id = part.id_text();
                     let asked = self.asked.swap_remove(&(connection.clone(), id.clone()));
                     let Some((taken_back, since_us)) = asked.flatten() else { continue };
-                    let Some(read) = self.reading.has_read(connection, taken_back) else { continue };
+                    let Some(read) = view.reading().has_read(connection, taken_back) else { continue };
                     let waited = Duration::from_micros(event.at_us.saturating_sub(since_us));
                     if waited >= TOLD_BY_THEN {
                         let because = format!(
@@ -172,6 +168,5 @@ impl Monitor for TakenBack {
             }
             _ => {}
         }
-        self.reading.see_while(!self.asked.is_empty(), event, view);
     }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::check::asked_answers::AskedAnswers;
 use crate::check::parts::parts;
-use crate::check::reading::{Reading, RequestKey};
+use crate::check::reading::RequestKey;
 use crate::check::rules::eras::revision_of;
 use crate::check::senders::{Sender, Senders};
 use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
@@ -51,7 +52,7 @@ pub(super) const REFUSED_REVISION_DROPPED: Invariant = Invariant {
     start: |header: &Header| -> Box<dyn Monitor> {
         Box::new(RefusedRevisions {
             senders: Senders::new(header),
-            reading: Reading::default(),
+            answers: AskedAnswers::default(),
             asked: Table::default(),
             refused: Table::default(),
         })
@@ -60,7 +61,8 @@ pub(super) const REFUSED_REVISION_DROPPED: Invariant = Invariant {
 
 struct RefusedRevisions {
     senders: Senders,
-    reading: Reading,
+    /// The answers of the refusals below.
+    answers: AskedAnswers,
     /// The unanswered requests, by server, connection and id.
     asked: Table<(Name, ConnectionId, Name), Vec<AskedRevision>>,
     refused: Table<Sender, Refusal>,
@@ -83,7 +85,7 @@ struct Refusal {
 impl Monitor for RefusedRevisions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         self.senders.see(event);
-        self.reading.see(event, view);
+        self.answers.see(event, view);
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 let (place, program) = (self.senders.connection(event), self.senders.program(event, view));
@@ -92,7 +94,7 @@ impl Monitor for RefusedRevisions {
                     let mut senders = vec![place.clone().named_in(part), program.clone().named_in(part)];
                     senders.dedup();
                     if !self.senders.is_pipelined(event) {
-                        self.judge(event.seq, part, revision, &senders, tally);
+                        self.judge((event.seq, view), part, revision, &senders, tally);
                     }
                     let key = (event.source.to_name(), connection.clone(), Name::from(id));
                     self.asked.entry(key).or_default().push((revision.to_owned(), senders.clone()));
@@ -107,9 +109,9 @@ impl Monitor for RefusedRevisions {
                     let Some([(revision, senders)]) = asked.as_deref() else { continue };
                     if part.at(&["error", "code"]).and_then(Value::as_i64) == Some(REFUSED) {
                         let named = revisions(part.at(&["error", "data", "supported"]));
-                        self.learn((event.seq, request), Some(revision.clone()), named, senders);
+                        self.learn(view, (event.seq, request), Some(revision.clone()), named, senders);
                     } else if let Some(named) = revisions(part.at(&["result", "supportedVersions"])) {
-                        self.learn((event.seq, request), None, Some(named), senders);
+                        self.learn(view, (event.seq, request), None, Some(named), senders);
                     }
                 }
             }
@@ -125,6 +127,7 @@ impl Monitor for RefusedRevisions {
 impl RefusedRevisions {
     fn learn(
         &mut self,
+        view: &View,
         (seq, request): (Seq, RequestKey),
         revision: Option<String>,
         named: Option<BTreeSet<String>>,
@@ -132,17 +135,26 @@ impl RefusedRevisions {
     ) {
         for sender in senders {
             let before = self.refused.get(sender).filter(|before| before.revision == revision);
-            if before.is_some_and(|before| before.named == named && self.reading.read(&before.request).is_some()) {
+            if before.is_some_and(|before| before.named == named && self.answers.read(view, &before.request).is_some())
+            {
                 continue;
             }
             let n_again = before.map_or(0, |before| before.n_again);
             let request = request.clone();
+            self.answers.keep(request.clone(), seq);
             let refusal = Refusal { request, seq, revision: revision.clone(), named: named.clone(), n_again };
             self.refused.insert(sender.clone(), refusal);
         }
     }
 
-    fn judge(&mut self, now: Seq, request: &Message, revision: &str, senders: &[Sender], tally: &mut Tally) {
+    fn judge(
+        &mut self,
+        (now, view): (Seq, &View),
+        request: &Message,
+        revision: &str,
+        senders: &[Sender],
+        tally: &mut Tally,
+    ) {
         for sender in senders {
             let Some(refusal) = self.refused.get_mut(sender) else { continue };
             let is_named = refusal.named.as_ref().is_some_and(|named| named.contains(revision));
@@ -151,7 +163,7 @@ impl RefusedRevisions {
                 return tally.held();
             }
             if sender.is_whole_server() {
-                if self.reading.read(&refusal.request).is_none() {
+                if self.answers.read(view, &refusal.request).is_none() {
                     continue;
                 }
                 refusal.n_again += 1;

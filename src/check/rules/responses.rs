@@ -8,10 +8,10 @@ use crate::check::agreement::Spoken;
 use crate::check::carriers::Carrier;
 use crate::check::host::is_responsible;
 use crate::check::parts::parts;
-use crate::check::reading::{self, Reading};
+use crate::check::reading;
 use crate::check::turns::Turns;
 use crate::check::{
-    Agreement, AppliesTo, Hears, Invariant, Level, Monitor, Of, Plans, Property, Tally, View, Violation, Witness,
+    Agreement, AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness,
 };
 use crate::history::{
     ConnectionId, Event, EventKind, ExchangeId, Header, KeySet, Kind, KnownMethod, Message, Name, Seq, Table, WireEnd,
@@ -213,17 +213,17 @@ pub(super) const SERVER_REQUESTS_ANSWERED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: reading::KINDS,
-    hears: Hears::ALL
-        .sleeping(
-            &[(Kind::WireSent, &[Of::AnyRequest])],
-            &[
-                (Kind::WireSent, &[Of::Any]),
-                (Kind::WireReceived, &[Of::AnyRequest]),
-                (Kind::WireEof, &[Of::Any]),
-                (Kind::ConnectionClosed, &[Of::Any]),
-            ],
-        )
-        .on(Plans::OnLines),
+    hears: Hears::only(&[
+        (Kind::HttpReceived, &[]),
+        (Kind::HttpEnded, &[]),
+        (Kind::OperationCompleted, &[]),
+        (Kind::WireSent, &[Of::AnyRequest, Of::Notice(KnownMethod::Cancelled)]),
+        (Kind::WireReceived, &[Of::AnyRequest, Of::AnyAnswer]),
+    ])
+    .sleeping(
+        &[(Kind::WireSent, &[Of::AnyRequest])],
+        &[(Kind::WireReceived, &[Of::AnyRequest]), (Kind::WireEof, &[Of::Any]), (Kind::ConnectionClosed, &[Of::Any])],
+    ),
     vacuous: "no server made a request that had time to be answered",
     explain: "The server asked its client for roots, a completion or input, and never got an answer, although the \
         client continued with requests of its own. The call that needed the answer waits until a timeout.\n\n\
@@ -245,7 +245,6 @@ fn asks_a_person(method: &str, agreement: Option<&Agreement>) -> bool {
 
 #[derive(Default)]
 struct OwedAnswers {
-    reading: Reading,
     turns: Turns,
     owed: Table<(ConnectionId, Name), OwedAnswer>,
 }
@@ -265,9 +264,6 @@ struct OwedAnswer {
 impl Monitor for OwedAnswers {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         self.turns.see(event, view);
-        if matches!(event.kind, EventKind::WireReceived { .. }) {
-            self.reading.see_while(!self.owed.is_empty(), event, view);
-        }
         match &event.kind {
             EventKind::WireSent { connection, message } => {
                 for part in parts(message).iter() {
@@ -304,7 +300,7 @@ impl Monitor for OwedAnswers {
                     } else if part.is_any_request() {
                         for (_, owed) in self.owed.iter_mut().filter(|((of, _), _)| of == connection) {
                             owed.later = (owed.later.0 + 1, event.seq, event.at_us);
-                            owed.is_read |= self.reading.has_read(connection, owed.seq).is_some();
+                            owed.is_read |= view.reading().has_read(connection, owed.seq).is_some();
                             owed.takes_turns = self.turns.takes_turns(connection);
                         }
                     }
@@ -318,9 +314,6 @@ impl Monitor for OwedAnswers {
                 self.owed.retain(|(of, _), _| of != connection);
             }
             _ => {}
-        }
-        if !matches!(event.kind, EventKind::WireReceived { .. }) {
-            self.reading.see_while(!self.owed.is_empty(), event, view);
         }
     }
 

@@ -1,11 +1,12 @@
 //! Streams that end after an event id: how a client comes back for the answer, and when it stops.
 
+use crate::check::asked_answers::AskedAnswers;
 use crate::check::combinator::{Judged, each};
 use crate::check::host::{ServerExchange, exchange_of, is_responsible};
 use crate::check::lessons::{ServerSocket, socket_of};
 use crate::check::parts::parts;
 use crate::check::polls::{Asked, PolledRequests};
-use crate::check::reading::{Reading, RequestKey};
+use crate::check::reading::RequestKey;
 use crate::check::{
     AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, WireRequest, Witness,
 };
@@ -87,7 +88,8 @@ struct LastEvents {
     ended: Vec<IdStream>,
     /// Resumptions after an older event, by the socket that the client must keep using.
     suspected: Table<ServerSocket, Violation>,
-    reading: Reading,
+    /// The answers that the streams below have brought.
+    answers: AskedAnswers,
     /// Requests of servers, with the stream that brought each, and the number of its events before it.
     asked: Table<RequestKey, (ServerExchange, usize)>,
     /// The stream that brings the next message of each mock, where the history says so.
@@ -122,7 +124,7 @@ impl IdStream {
 
 impl Monitor for LastEvents {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        self.reading.see(event, view);
+        self.answers.see(event, view);
         match &event.kind {
             EventKind::HttpReceived { exchange, socket, verb, session, headers, pipelined, .. } => {
                 let socket = socket_of(event, socket);
@@ -132,7 +134,7 @@ impl Monitor for LastEvents {
                 let last = headers.get("last-event-id").filter(|_| verb == "GET");
                 let before = last.and_then(|last| {
                     let on = (&socket, *pipelined);
-                    self.resumed(event, on, session.as_ref(), last, tally)
+                    self.resumed((event, view), on, session.as_ref(), last, tally)
                 });
                 let stream = IdStream {
                     exchange: exchange_of(event, exchange),
@@ -167,7 +169,7 @@ impl Monitor for LastEvents {
             }
             EventKind::OperationCompleted { operation, outcome: Outcome::Ok { .. } } => {
                 for key in self.called.swap_remove(operation).unwrap_or_default() {
-                    self.reading.returned(event.seq, view, &key);
+                    self.answers.returned(event.seq, &key);
                 }
             }
             EventKind::OperationCompleted { operation, .. } => {
@@ -199,7 +201,7 @@ impl Monitor for LastEvents {
 impl LastEvents {
     /// A stream has ended that cannot be resumed.
     fn forget(&mut self, stream: &IdStream) {
-        stream.answers.iter().for_each(|(key, _)| self.reading.forget(key));
+        stream.answers.iter().for_each(|(key, _)| self.answers.forget(key));
     }
 
     /// Records the events before a message of a server, if it is known which stream brought the message.
@@ -208,6 +210,7 @@ impl LastEvents {
         if message.is_response() {
             let exchange = view.answered(event).map(|carrier| exchange_of(event, &carrier.exchange));
             if let Some(stream) = exchange.and_then(|exchange| self.open.get_mut(&exchange)) {
+                self.answers.keep(key.clone(), event.seq);
                 stream.answers.push((key, stream.ids.len()));
             }
         } else if message.is_any_request() {
@@ -241,7 +244,7 @@ impl LastEvents {
     /// Takes a resumption, and returns the stream that it continues.
     fn resumed(
         &mut self,
-        event: &Event,
+        (event, view): (&Event, &View),
         (socket, is_pipelined): (&ServerSocket, bool),
         session: Option<&SessionId>,
         last: &str,
@@ -257,9 +260,10 @@ impl LastEvents {
         let mut stream = self.ended.remove(index);
         let answers = std::mem::take(&mut stream.answers);
         for (key, n_events) in answers {
-            if let Some(evidence) = self.reading.read(&key) {
+            if let Some(evidence) = self.answers.read(view, &key) {
                 stream.note_read(n_events, evidence);
             }
+            self.answers.forget(&key);
         }
         // On its own socket, after the whole stream.
         if stream.is_whole && stream.socket == *socket && !is_pipelined {

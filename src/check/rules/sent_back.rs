@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
+use crate::check::asked_answers::AskedAnswers;
 use crate::check::metadata::CAPABILITIES;
 use crate::check::operations::sent_back;
 use crate::check::outcome::loaded;
 use crate::check::parts::parts;
-use crate::check::reading::{Reading, RequestKey};
+use crate::check::reading::RequestKey;
 use crate::check::topics::FIRST_MESSAGE;
 use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{
@@ -51,7 +52,8 @@ pub(super) const SENT_BACK_KEEPS_STATE: Invariant = Invariant {
 
 #[derive(Default)]
 struct CallRounds {
-    reading: Reading,
+    /// Repeated calls.
+    answers: AskedAnswers,
     /// The requests of each call that were not answered.
     made: Table<CallKey, Vec<CallRound>>,
     /// Calls that servers have sent back; for a call that names its operation, only the newest.
@@ -119,7 +121,7 @@ impl CallRound {
 
 impl Monitor for CallRounds {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        self.reading.see(event, view);
+        self.answers.see(event, view);
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 self.has_cut |= message.is_cut();
@@ -129,7 +131,7 @@ impl Monitor for CallRounds {
                 };
                 let round = CallRound::of(event, view, connection, id);
                 if !self.has_cut && !self.unclear.contains(&call) {
-                    self.judge(event, &call, message, &round, tally);
+                    self.judge((event, view), &call, message, &round, tally);
                 }
                 self.made.entry(call).or_default().push(round);
             }
@@ -174,7 +176,14 @@ impl CallRounds {
     }
 
     /// Judges a call that arrived, maybe for the first time.
-    fn judge(&mut self, event: &Event, call: &CallKey, request: &Message, round: &CallRound, tally: &mut Tally) {
+    fn judge(
+        &mut self,
+        (event, view): (&Event, &View),
+        call: &CallKey,
+        request: &Message,
+        round: &CallRound,
+        tally: &mut Tally,
+    ) {
         let now = event.seq;
         let returned = request.at(&["params", "requestState"]);
         if let Some((sent, what)) = self.of_another(event, call, request) {
@@ -182,7 +191,7 @@ impl CallRounds {
             tally.broken(Violation::new("of-another-call", because, &[sent, now]));
             return;
         }
-        let reading = &self.reading;
+        let answers = &self.answers;
         let backs = self.sent_back.get_mut(call).map(Vec::as_mut_slice).unwrap_or_default();
         let Some(newest) = backs.last().map(|back| (back.sent, back.state.clone())) else {
             // The state may come from an earlier life of the server, which another journal has.
@@ -206,7 +215,7 @@ impl CallRounds {
             return;
         }
         // A state is used up once the client has read the answer to the call that returned it.
-        let has_served = |back: &SentBack| back.repeated.as_ref().is_some_and(|key| reading.read(key).is_some());
+        let has_served = |back: &SentBack| back.repeated.as_ref().is_some_and(|key| answers.read(view, key).is_some());
         let fitting = |(_, back): &(usize, &SentBack)| back.state.as_ref() == returned;
         let fits: Vec<usize> = backs.iter().enumerate().filter(fitting).map(|(index, _)| index).collect();
         let unserved = || fits.iter().copied().filter(|index| !has_served(&backs[*index]));
@@ -214,7 +223,9 @@ impl CallRounds {
         let matching = of_new_id.or_else(|| unserved().next_back());
         let (variant, sent, what) = match (matching, fits.last(), &newest.1, returned) {
             (Some(index), ..) if of_new_id.is_some() => {
-                backs[index].repeated = Some((round.connection.clone(), Name::of(&round.id)));
+                let request = (round.connection.clone(), Name::of(&round.id));
+                self.answers.follow(request.clone());
+                backs[index].repeated = Some(request);
                 return tally.held();
             }
             (Some(index), ..) => ("same-id", backs[index].sent, "under the same id"),

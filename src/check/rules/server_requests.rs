@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::check::parts::parts;
-use crate::check::reading::Reading;
 use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
 use crate::history::{
     Action, ConnectionId, Event, EventKind, Header, Kind, KnownMethod, Message, Name, Outcome, Seq, Table,
@@ -47,7 +46,14 @@ pub(super) const PING_ANSWERED: Invariant = Invariant {
         Kind::ExitRequested,
         Kind::SignalSent,
     ],
-    hears: Hears::ALL,
+    hears: Hears::only(&[
+        (Kind::HttpReceived, &[]),
+        (Kind::HttpEnded, &[]),
+        (Kind::WireSent, &[Of::Request(KnownMethod::Ping)]),
+        (Kind::WireReceived, &[Of::AnyRequest, Of::AnyAnswer]),
+        (Kind::OperationInvoked, &[Of::Action(Action::Close)]),
+    ])
+    .from(&[(Kind::WireSent, &[Of::Request(KnownMethod::Ping)])]),
     vacuous: "no server sent a ping that had time to be answered",
     explain: "A server sent a ping, and its client refused it or never answered. Servers close the sessions of \
         silent clients, so tools vanish during work for no visible reason. A loader fails to answer if no task reads \
@@ -60,7 +66,6 @@ pub(super) const PING_ANSWERED: Invariant = Invariant {
 
 #[derive(Default)]
 struct Pings {
-    reading: Reading,
     /// Unanswered pings.
     open: Table<(ConnectionId, Name), OpenPing>,
     /// The newest answer on each connection with which an operation was completed.
@@ -114,7 +119,7 @@ impl Monitor for Pings {
                 }
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
-                self.end_of_wait(event, tally, |of| of == connection);
+                self.end_of_wait(event, view, tally, |of| of == connection);
             }
             EventKind::OperationCompleted { operation, outcome: Outcome::Ok { .. } } => {
                 for request in view.operation(*operation).into_iter().flat_map(|operation| &operation.requests) {
@@ -126,10 +131,9 @@ impl Monitor for Pings {
             }
             EventKind::OperationInvoked { action: Action::Close, .. }
             | EventKind::ExitRequested { .. }
-            | EventKind::SignalSent { .. } => self.end_of_wait(event, tally, |_| true),
+            | EventKind::SignalSent { .. } => self.end_of_wait(event, view, tally, |_| true),
             _ => {}
         }
-        self.reading.see_while(!self.open.is_empty(), event, view);
     }
 
     fn end(&self, _view: &View, tally: &mut Tally) {
@@ -171,13 +175,13 @@ impl Pings {
     }
 
     /// Ends the wait for answers on the connections for which the predicate holds.
-    fn end_of_wait(&mut self, event: &Event, tally: &mut Tally, concerns: impl Fn(&ConnectionId) -> bool) {
+    fn end_of_wait(&mut self, event: &Event, view: &View, tally: &mut Tally, concerns: impl Fn(&ConnectionId) -> bool) {
         self.open.retain(|(connection, _), ping| {
             let OpenPing { sent, at_us, .. } = &*ping;
             let is_over = concerns(connection);
             let waited = Duration::from_micros(event.at_us.saturating_sub(*at_us));
             let has_gone_on = self.completed.get(connection).is_some_and(|answered| answered > sent);
-            let is_shown = has_gone_on || self.reading.has_read(connection, *sent).is_some();
+            let is_shown = has_gone_on || view.reading().has_read(connection, *sent).is_some();
             let least = if is_shown || ping.is_passed() { PROMPT } else { LATE };
             if is_over && waited >= least {
                 let ms = waited.as_millis();

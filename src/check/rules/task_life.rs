@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::check::agreement::Spoken;
+use crate::check::asked_answers::AskedAnswers;
 use crate::check::parts::parts;
-use crate::check::reading::{self, Reading, RequestKey};
+use crate::check::reading::{self, RequestKey};
 use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, KnownMethod, Message, Name, Seq, Table, WireEnd};
 use crate::plan::{Promise, Revision};
@@ -46,7 +47,8 @@ pub(super) const TASKS_FOLLOWED: Invariant = Invariant {
 
 #[derive(Default)]
 struct FollowedTasks {
-    reading: Reading,
+    /// Those in which the tasks below appear.
+    answers: AskedAnswers,
     /// Unanswered `tasks/get`, by connection and id, with their tasks.
     polls: Table<RequestKey, String>,
     tasks: Table<(ConnectionId, Name), FollowedTask>,
@@ -105,8 +107,8 @@ impl Pace {
     }
 
     /// Takes a poll; gives the interval and the time in which so many polls came, if they came too soon.
-    fn poll(&mut self, now_us: u64, reading: &Reading) -> Option<(Duration, Duration)> {
-        let read = self.suggested.iter().rposition(|told| reading.read(&told.request).is_some());
+    fn poll(&mut self, now_us: u64, is_read: impl Fn(&RequestKey) -> bool) -> Option<(Duration, Duration)> {
+        let read = self.suggested.iter().rposition(|told| is_read(&told.request));
         if let Some(told) = read.and_then(|read| self.suggested.drain(..=read).next_back()) {
             self.interval = Some(told.interval);
             self.restart(told.at_us);
@@ -119,7 +121,7 @@ impl Pace {
         if within < interval / 2 * u32::try_from(self.n_polls).unwrap_or(u32::MAX) {
             return Some((interval, within));
         }
-        if let Some(told) = self.newest.take_if(|told| reading.read(&told.request).is_some()) {
+        if let Some(told) = self.newest.take_if(|told| is_read(&told.request)) {
             self.restart(told.at_us);
         }
         None
@@ -128,14 +130,14 @@ impl Pace {
 
 impl Monitor for FollowedTasks {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        self.reading.see(event, view);
+        self.answers.see(event, view);
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 if self.tasks.is_empty() {
                     return;
                 }
                 for part in parts(message).iter().filter(|part| part.is_any_request()) {
-                    self.receive(event, connection, part, tally);
+                    self.receive(event, view, connection, part, tally);
                 }
             }
             EventKind::WireSent { connection, message } => {
@@ -162,6 +164,7 @@ impl FollowedTasks {
         let Some(found) = task_in(message) else { return };
         let key = (connection.clone(), found.id.into());
         let request = message.id().map(|id| (connection.clone(), Name::from(id)));
+        request.iter().for_each(|request| self.answers.keep(request.clone(), event.seq));
         let poll = request.clone().filter(|request| self.polls.swap_remove(request).is_some());
         if let (true, Some(call)) = (found.is_new, request) {
             let pace = Pace {
@@ -185,15 +188,15 @@ impl FollowedTasks {
         }
     }
 
-    fn receive(&mut self, event: &Event, connection: &ConnectionId, request: &Message, tally: &mut Tally) {
+    fn receive(&mut self, event: &Event, view: &View, connection: &ConnectionId, request: &Message, tally: &mut Tally) {
         let of_tasks = request.method().is_some_and(|method| method.starts_with("tasks/"));
         let asked = request.at(&["params", "taskId"]).and_then(Value::as_str).filter(|_| of_tasks);
         let Some(id) = asked else {
             let is_list = request.is_request("tasks/list");
-            let reading = &self.reading;
+            let answers = &self.answers;
             for (_, task) in self.tasks.iter_mut().filter(|((of, _), _)| of == connection) {
                 task.is_asked_for |= is_list;
-                if reading.read(&task.call).is_some() {
+                if answers.read(view, &task.call).is_some() {
                     let newest = (event.seq, event.at_us);
                     let others = Others { since_us: event.at_us, n_requests: 0, newest };
                     let others = task.others.get_or_insert(others);
@@ -209,8 +212,8 @@ impl FollowedTasks {
         }
         self.polls.insert((connection.clone(), request.id_text()), id.to_owned());
         if let Some((poll, ended, n_polls)) = &mut task.ended {
-            let read = poll.as_ref().and_then(|poll| self.reading.read(poll));
-            *n_polls += usize::from(read.or_else(|| self.reading.has_read(connection, *ended)).is_some());
+            let read = poll.as_ref().and_then(|poll| self.answers.read(view, poll));
+            *n_polls += usize::from(read.or_else(|| view.reading().has_read(connection, *ended)).is_some());
             if *n_polls == AGAIN {
                 let because = format!(
                     "task {id} of connection {connection} was asked for again and again until {}, although {ended} had shown that it was over",
@@ -220,7 +223,11 @@ impl FollowedTasks {
             }
             return;
         }
-        let Some((interval, within)) = task.pace.poll(event.at_us, &self.reading) else { return tally.held() };
+        let Some((interval, within)) =
+            task.pace.poll(event.at_us, |request| self.answers.read(view, request).is_some())
+        else {
+            return tally.held();
+        };
         if task.pace.n_polls == HASTY {
             let because = format!(
                 "task {id} of connection {connection}, of {}, was asked for {HASTY} times within {} ms, last at {}, although its server suggests {} ms between two polls",
