@@ -108,7 +108,6 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         stage: http("2025-06-18", POLITE),
         ..stdio_row("member-twice", "Writes jsonrpc twice into one request.", FORM, member_twice)
     },
-    stdio_row("parameter-twice", "Names the tool of one call twice.", FORM, parameter_twice),
     stdio_row("params-a-list", "Sends a list as parameters.", FORM, params_list),
     stdio_row("params-null", "Sends null as parameters.", FORM, params_null),
     stdio_row("request-without-an-id", "Sends a request without an id.", FORM, request_without_id),
@@ -305,29 +304,13 @@ fn version_number(client: &mut Client, is_broken: bool) {
     changed(client, is_broken, |message| message["jsonrpc"] = json!(2.0));
 }
 
-/// Sends a call as this text, and goes on.
-fn call_as(client: &mut Client, text: impl FnOnce(&Value) -> String) {
+fn member_twice(client: &mut Client, is_broken: bool) {
     client.open();
     let call = client.call_message(1);
-    let text = text(&call);
-    if client.is_http() {
-        let fields = client.http().fields_of(&call);
-        client.http().exchange(On::Main, "POST", &fields, Some(text.as_bytes()));
-    } else {
-        client.pipes().write(format!("{text}\n").as_bytes());
-        client.answer(&call["id"]);
-    }
+    let (fields, once) = (client.http().fields_of(&call), call.to_string());
+    let text = if is_broken { once.replacen('{', r#"{"jsonrpc":"2.0","#, 1) } else { once };
+    client.http().exchange(On::Main, "POST", &fields, Some(text.as_bytes()));
     client.call(2);
-}
-
-fn member_twice(client: &mut Client, is_broken: bool) {
-    let twice = r#"{"jsonrpc":"2.0","#;
-    call_as(client, |call| if is_broken { call.to_string().replacen('{', twice, 1) } else { call.to_string() });
-}
-
-fn parameter_twice(client: &mut Client, is_broken: bool) {
-    let (once, twice) = (r#""params":{"#, r#""params":{"name":"other","#);
-    call_as(client, |call| if is_broken { call.to_string().replacen(once, twice, 1) } else { call.to_string() });
 }
 
 fn params_list(client: &mut Client, is_broken: bool) {
