@@ -55,7 +55,6 @@ mod requirements;
 mod revisions;
 mod rig;
 mod robust;
-mod schema;
 mod snapshots;
 mod sse;
 mod stability;

@@ -13,7 +13,6 @@ use crate::mock::client::{Client, INITIALIZED};
 use crate::mock::home::Home;
 use crate::mock::http_client::{Chunk, Mock, Socket};
 use crate::rig::root;
-use crate::schema::Schema;
 
 /// The shipped scripts whose messages all fit the schema, over pipes.
 const OVER_PIPES: [&str; 11] = [
@@ -74,36 +73,42 @@ fn request(id: usize, method: &str, params: &Value) -> String {
 }
 
 /// The schema of one revision, and how often a message was held against each of its definitions.
-struct Definitions {
+struct Schema {
     revision: Revision,
     document: Value,
-    schema: Schema,
-    uses: RefCell<BTreeMap<&'static str, usize>>,
+    validators: RefCell<BTreeMap<&'static str, (jsonschema::Validator, usize)>>,
 }
 
-impl Definitions {
+impl Schema {
     fn of(revision: Revision) -> Self {
         let file = root().join(format!("tests/schemas/{revision}.json"));
-        let document: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
-        Self { revision, schema: Schema::new(document.clone()), document, uses: RefCell::default() }
+        let document = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+        Self { revision, document, validators: RefCell::default() }
     }
 
-    /// The keyword of the definitions.
-    fn keyword(&self) -> &'static str {
+    fn definitions(&self) -> &'static str {
         if self.document.get("$defs").is_some() { "$defs" } else { "definitions" }
     }
 
     /// The first of these names that the schema defines: some were changed from one revision to the next.
     fn name_of(&self, names: &[&'static str]) -> &'static str {
-        let found = names.iter().find(|name| self.document[self.keyword()].get(**name).is_some());
+        let found = names.iter().find(|name| self.document[self.definitions()].get(**name).is_some());
         found.unwrap_or_else(|| panic!("{}: none of {names:?} is defined", self.revision))
     }
 
     /// What is wrong with a value that is to be so defined.
     fn errors(&self, name: &'static str, value: &Value) -> Vec<String> {
-        *self.uses.borrow_mut().entry(name).or_default() += 1;
-        let errors = self.schema.errors_of(&format!("#/{}/{name}", self.keyword()), value);
-        errors.into_iter().map(|error| format!("{name}: {error}")).collect()
+        let mut validators = self.validators.borrow_mut();
+        let (validator, n_uses) = validators.entry(name).or_insert_with(|| {
+            let mut schema = self.document.clone();
+            schema["$ref"] = json!(format!("#/{}/{name}", self.definitions()));
+            (jsonschema::validator_for(&schema).unwrap(), 0)
+        });
+        *n_uses += 1;
+        validator
+            .iter_errors(value)
+            .map(|error| format!("{name}: {error} at {:?}", error.instance_path().to_string()))
+            .collect()
     }
 
     /// What is wrong with a message; an answer is held against what the method asks for.
@@ -134,7 +139,7 @@ impl Definitions {
     }
 
     fn n_uses(&self, name: &str) -> usize {
-        self.uses.borrow().get(name).copied().unwrap_or_default()
+        self.validators.borrow().get(name).map_or(0, |(_, n_uses)| *n_uses)
     }
 
     /// Every kind of message was seen: what is never held against a schema proves nothing.
@@ -160,7 +165,7 @@ fn asked() -> impl Fn(&Value) -> Option<String> {
     move |id| methods.get(usize::try_from(id.as_u64()?).ok()?).map(|method| (*method).to_owned())
 }
 
-fn assert_valid(schema: &Definitions, messages: &[Value], what: &str) {
+fn assert_valid(schema: &Schema, messages: &[Value], what: &str) {
     let asked = asked();
     for message in messages {
         let wrong = schema.wrong(message, &asked);
@@ -208,7 +213,7 @@ fn said_over_pipes(name: &str, revision: Revision) -> Vec<Value> {
 
 #[test]
 fn over_pipes_every_message_is_as_its_revision_defines_it() {
-    for schema in revisions().map(Definitions::of) {
+    for schema in revisions().map(Schema::of) {
         for name in OVER_PIPES {
             assert_valid(&schema, &said_over_pipes(name, schema.revision), name);
         }
@@ -267,14 +272,14 @@ fn assert_batch_is_valid(ask: impl FnOnce(&str) -> Value) {
     let ping = json!({ "jsonrpc": "2.0", "id": "in-batch", "method": "ping" });
     let cancelled = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": "x" } });
     let answer = ask(&json!([ping, cancelled]).to_string());
-    let schema = Definitions::of(Revision::R20250326);
+    let schema = Schema::of(Revision::R20250326);
     assert_eq!(schema.errors("JSONRPCBatchResponse", &answer), Vec::<String>::new(), "{answer}");
     assert_eq!(answer, json!([{ "jsonrpc": "2.0", "id": "in-batch", "result": {} }]));
 }
 
 #[test]
 fn over_http_every_message_is_as_its_revision_defines_it() {
-    for schema in revisions().filter(|revision| *revision >= Revision::R20250326).map(Definitions::of) {
+    for schema in revisions().filter(|revision| *revision >= Revision::R20250326).map(Schema::of) {
         for name in OVER_HTTP {
             assert_valid(&schema, &said_over_http(name, schema.revision), name);
         }
@@ -286,7 +291,7 @@ fn over_http_every_message_is_as_its_revision_defines_it() {
 #[test]
 fn a_message_that_is_not_as_defined_is_told() {
     let asked = asked();
-    for schema in revisions().map(Definitions::of) {
+    for schema in revisions().map(Schema::of) {
         for message in [
             json!({ "jsonrpc": "2.0", "id": 0, "result": { "protocolVersion": "2025-11-25", "capabilities": {} } }),
             json!({ "jsonrpc": "2.0", "id": 1, "result": { "tools": "none" } }),
