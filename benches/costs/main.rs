@@ -1,6 +1,6 @@
 //! The CPU time of each part, next to the CPU time of a minimal counterpart in the same run.
 //!
-//! `cargo bench --features bench --bench costs` measures everything, `-- checker`, `-- mock`, `-- http`, `-- crowd`,
+//! `cargo bench --bench costs` measures everything, `-- checker`, `-- mock`, `-- http`, `-- crowd`,
 //! `-- five-hundred` or `-- plan` one part. Criterion keeps the samples. At the end the bench compares all measurements
 //! with the bounds, and a broken bound leads to exit code 1.
 
