@@ -20,7 +20,7 @@ use crate::check::{Agreement, Connection, Operation, Server};
 use crate::history::{
     Action, ConnectionId, Event, EventKind, Header, Message, Name, OpId, Outcome, Seq, Source, Table,
 };
-use crate::plan::{Framing, Limits, Place, Promises, Revision, Transport};
+use crate::plan::{Limits, Place, Promises, Revision, Transport};
 
 /// The state at one event: open operations, known servers, live connections.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct View {
     promises: Promises,
     limits: Limits,
     /// `None` for a recorded name that is not the name of a transport, such as `memory/http`.
-    transport: Option<Transport>,
+    pub(super) transport: Option<Transport>,
     pub(super) course: Course,
     scopes: Observability,
     operations: Table<OpId, Operation>,
@@ -119,28 +119,6 @@ impl View {
     /// Every open operation.
     pub fn operations(&self) -> impl Iterator<Item = &Operation> {
         self.operations.values()
-    }
-
-    /// Whether a connection is a pair of pipes.
-    #[must_use]
-    pub fn is_line(&self) -> bool {
-        self.has_framing(Framing::Lines)
-    }
-
-    /// Whether the history shows the end of every connection, as for pipes and streams.
-    #[must_use]
-    pub fn shows_ends(&self) -> bool {
-        self.is_line() || self.is_sse()
-    }
-
-    fn has_framing(&self, framing: Framing) -> bool {
-        self.transport.is_some_and(|transport| transport.usual_framing() == framing)
-    }
-
-    /// Whether a connection is a stream of events.
-    #[must_use]
-    pub fn is_sse(&self) -> bool {
-        self.has_framing(Framing::Sse)
     }
 
     /// The servers of the configuration in force.

@@ -1,6 +1,7 @@
 //! Events, the elements of a history. Start at the table of kinds in `table`.
 
 mod kinds;
+mod mock_rows;
 mod operation;
 mod server;
 mod table;
