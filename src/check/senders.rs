@@ -4,6 +4,7 @@
 //! over the same pipes or the same socket, or if the harness started one program and no other could have sent them.
 
 use crate::check::View;
+use crate::check::metadata::CLIENT;
 use crate::history::{Event, EventKind, Header, Message, Name, SocketId, Table};
 
 /// A client of one server.
@@ -26,7 +27,9 @@ impl Sender {
 
     /// The same, with the name in a request.
     pub(super) fn named_in(self, request: &Message) -> Self {
-        Self { name: request.client().cloned(), ..self }
+        let path: &[&str] =
+            if request.is_request("initialize") { &["params", "clientInfo"] } else { &["params", "_meta", CLIENT] };
+        Self { name: request.at(path).map(Name::of), ..self }
     }
 
     /// The name of the client, if it sends one.

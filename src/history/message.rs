@@ -1,7 +1,6 @@
 //! JSON-RPC messages as they crossed the wire.
 
 use std::borrow::Cow;
-use std::sync::OnceLock;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -12,11 +11,12 @@ use crate::history::{KnownMethod, Name};
 /// the length and a hash.
 ///
 /// The constructor computes the properties that rules need, because two dozen monitors examine each message.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Message {
     body: Value,
     names: Names,
-    method: Option<Cow<'static, str>>,
+    /// A method that the protocol does not have.
+    other: Option<Box<str>>,
     known: Option<KnownMethod>,
     /// `id` as JSON text; empty if it is missing or null.
     id_text: Name,
@@ -24,18 +24,14 @@ pub struct Message {
     has_error: bool,
     has_result: bool,
     is_cut: bool,
-    client: OnceLock<Option<Name>>,
 }
-
-/// The member of `_meta` that names the client of a stateless request.
-const CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 
 /// Which names a message has, one bit for many names. Most names for which rules look are not there, and to find that out in
 /// the maps takes long.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Names {
-    outer: u64,
-    inner: u64,
+    outer: u32,
+    inner: u32,
 }
 
 impl Names {
@@ -49,14 +45,14 @@ impl Names {
         names
     }
 
-    fn bit(name: &str) -> u64 {
+    fn bit(name: &str) -> u32 {
         let (first, last) = (name.bytes().next().unwrap_or_default(), name.bytes().next_back().unwrap_or_default());
-        1 << (((name.len() << 4) ^ (usize::from(first) << 1) ^ usize::from(last)) % 64)
+        1 << (((name.len() << 4) ^ (usize::from(first) << 1) ^ usize::from(last)) % 32)
     }
 
     /// Whether the value at a path may be there.
     fn may_have(self, path: &[&str]) -> bool {
-        let is_in = |names: u64, name: Option<&&str>| name.is_none_or(|name| names & Self::bit(name) != 0);
+        let is_in = |names: u32, name: Option<&&str>| name.is_none_or(|name| names & Self::bit(name) != 0);
         is_in(self.outer, path.first()) && is_in(self.inner, path.get(1))
     }
 }
@@ -69,14 +65,14 @@ impl Message {
         let name = field("method").and_then(Value::as_str);
         let known = name.and_then(KnownMethod::named);
         // A known name needs no copy.
-        let method = name.map(|name| known.map_or_else(|| Cow::Owned(name.to_owned()), |known| known.as_str().into()));
+        let other = name.filter(|_| known.is_none()).map(Box::from);
         let id = field("id").filter(|id| !id.is_null());
         let id_text = id.map(Name::from).unwrap_or_default();
         let has_id = id.is_some();
         let (has_error, has_result) = (field("error").is_some(), field("result").is_some());
         let is_cut = field("cut").is_some();
         let names = Names::of(&body);
-        Self { body, names, method, known, id_text, has_id, has_error, has_result, is_cut, client: OnceLock::new() }
+        Self { body, names, other, known, id_text, has_id, has_error, has_result, is_cut }
     }
 
     /// The whole message.
@@ -95,22 +91,14 @@ impl Message {
     /// `method`; `None` for a response.
     #[must_use]
     pub fn method(&self) -> Option<&str> {
-        self.method.as_deref()
+        self.known.map(KnownMethod::as_str).or(self.other.as_deref())
     }
 
     /// `method` as a text of its own, without a copy of one that the protocol has.
     pub(crate) fn method_name(&self) -> Option<Cow<'static, str>> {
-        self.method.clone()
-    }
-
-    /// What the client of a request calls itself, as JSON text: in `initialize`, or in the metadata of a stateless request.
-    pub(crate) fn client(&self) -> Option<&Name> {
-        let named = || {
-            let is_opening = self.is_request("initialize");
-            let path: &[&str] = if is_opening { &["params", "clientInfo"] } else { &["params", "_meta", CLIENT] };
-            self.at(path).map(Name::of)
-        };
-        self.client.get_or_init(named).as_ref()
+        self.known
+            .map(|known| known.as_str().into())
+            .or_else(|| self.other.as_deref().map(|other| other.to_owned().into()))
     }
 
     /// `method`, if the protocol has it.
@@ -131,10 +119,14 @@ impl Message {
         self.id_text.clone()
     }
 
+    fn has_method(&self) -> bool {
+        self.known.is_some() || self.other.is_some()
+    }
+
     /// Whether it has a method and an id.
     #[must_use]
     pub fn is_any_request(&self) -> bool {
-        self.method.is_some() && self.has_id
+        self.has_method() && self.has_id
     }
 
     /// Whether it is a request with this method.
@@ -152,7 +144,7 @@ impl Message {
     /// Whether it is a response: an id and no method.
     #[must_use]
     pub fn is_response(&self) -> bool {
-        self.method.is_none() && self.has_id
+        !self.has_method() && self.has_id
     }
 
     /// Whether it is a response that carries an error.
@@ -177,13 +169,6 @@ impl Message {
     #[must_use]
     pub fn cancelled_request(&self) -> Option<&Value> {
         if self.is_notification("notifications/cancelled") { self.at(&["params", "requestId"]) } else { None }
-    }
-}
-
-/// All else follows from the body.
-impl PartialEq for Message {
-    fn eq(&self, other: &Self) -> bool {
-        self.body == other.body
     }
 }
 

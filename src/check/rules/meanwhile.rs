@@ -234,10 +234,10 @@ impl Monitor for ChangedLists {
                 for part in parts(message).iter() {
                     if part.method() == Some("notifications/tools/list_changed") {
                         self.announce(event, view, connection);
-                    } else if let Some(change) = self.changed.get_mut(connection).filter(|_| part.is_response()) {
-                        if change.answer(event.seq, part) {
-                            self.answers.keep((connection.clone(), part.id_text()), event.seq);
-                        }
+                    } else if let Some(change) = self.changed.get_mut(connection).filter(|_| part.is_response())
+                        && change.answer(event.seq, part)
+                    {
+                        self.answers.keep((connection.clone(), part.id_text()), event.seq);
                     }
                 }
             }
