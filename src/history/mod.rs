@@ -43,7 +43,7 @@ pub use text::{event_from_text, event_to_text, history_from_text, history_to_tex
 pub use trace::{is_trace, read_trace};
 
 /// The longest line that a mock reads, in bytes: a longer one is journalled as noise, although it may be a message.
-pub const LONGEST_LINE_BYTES: u64 = 8 << 20;
+pub const LONGEST_LINE_BYTES: u64 = 6 << 20;
 
 /// What an `evidence.truncated` names if a limit of a mock kept it from a message as its client meant it.
 pub const UNREAD: &str = "message";

@@ -58,7 +58,7 @@ fn an_endless_line_is_skipped_in_bounded_memory() {
     let (home, mut client) = start();
     client.send(PING);
     assert_eq!(client.line(), PONG);
-    // 64 MiB, of which at most the longest line (8 MiB) may be kept at a time.
+    // 64 MiB, of which at most the longest line (6 MiB) may be kept at a time.
     let block = vec![b'x'; 1 << 20];
     for _ in 0..64 {
         client.send_bytes(&block);

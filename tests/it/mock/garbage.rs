@@ -20,9 +20,9 @@ use crate::mock::http_client::Socket;
 const N_CASES: u32 = 400;
 /// Processes that are left at some point.
 const N_LEFT: u32 = 48;
-/// Most memory a mock over pipes ever has: the longest line of 8 MiB, in a buffer that doubles, as a line and as JSON.
-const STDIO_KIB_MAX: u64 = 64 << 10;
-/// Most that a mock over HTTP has afterwards: bodies are at most 8 MiB, and most of the hundreds of clients have left.
+/// Most memory a mock over pipes ever has: the longest line of 6 MiB, in a buffer that doubles, as a line and as JSON.
+const STDIO_KIB_MAX: u64 = 32 << 10;
+/// Most that a mock over HTTP has afterwards: bodies are at most 6 MiB, and most of the hundreds of clients have left.
 const HTTP_KIB_MAX: u64 = 48 << 10;
 /// How soon a conforming client is served, beside hundreds of others; far above what it takes, so that load does not show.
 const CONFORMING_LIMIT: Duration = Duration::from_secs(5);

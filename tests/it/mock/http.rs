@@ -76,7 +76,7 @@ fn what_a_conforming_server_refuses_is_refused() {
     let accept = ("Accept", "application/json, text/event-stream");
     let json = ("Content-Type", "application/json");
     let stream = ("Accept", "text/event-stream");
-    let (path, long) = (mock.path.clone(), "x".repeat((8 << 20) + 1));
+    let (path, long) = (mock.path.clone(), "x".repeat((6 << 20) + 1));
     let cases: Vec<Refused<'_>> = vec![
         (404, "POST", "/mcp", vec![accept, json], INITIALIZE),
         (404, "POST", "/", vec![accept, json, of], LIST),
