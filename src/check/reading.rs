@@ -163,14 +163,13 @@ impl Reading {
         self.streams.swap_remove(&(mock.clone(), exchange.clone()));
         let found = self.carried.keys().position(|carrier| carrier.mock == mock && carrier.exchange == *exchange);
         let Some((carrier, carried)) = found.and_then(|index| self.carried.swap_remove_index(index)) else { return };
+        let Carried { mut requests, told } = carried;
         // An answer that comes later comes on another stream.
-        let (late, answered): (Vec<_>, Vec<_>) =
-            carried.requests.into_iter().partition(|request| self.unanswered.swap_remove(request));
-        drop(late);
+        requests.retain(|request| !self.unanswered.swap_remove(request));
         if how == WireEnd::ByServer {
             let complete = self.complete.entry((mock, carrier.socket)).or_default();
-            complete.requests.extend(answered);
-            complete.told.extend(carried.told);
+            complete.requests.extend(requests);
+            complete.told.extend(told);
         }
     }
 

@@ -183,3 +183,24 @@ impl<'de> Deserialize<'de> for Message {
         Value::deserialize(deserializer).map(Self::new)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_where_it_is_and_nowhere_else() {
+        let message =
+            Message::new(json!({ "id": 1, "method": "x/y", "params": { "": 2, "_meta": { "a": { "b": 3 } } } }));
+        assert_eq!(message.at(&[]), Some(message.body()));
+        assert_eq!(message.at(&["params", ""]), Some(&json!(2)));
+        assert_eq!(message.at(&["params", "_meta", "a", "b"]), Some(&json!(3)));
+        for missing in [&["result"][..], &["params", "a"], &["id", "params"], &["params", "_meta", "b"]] {
+            assert_eq!(message.at(missing), None, "{missing:?}");
+        }
+        assert_eq!((message.method(), message.known_method()), (Some("x/y"), None));
+        assert!(Message::new(json!([1])).at(&["id"]).is_none());
+    }
+}

@@ -109,8 +109,11 @@ const TERMINATED: &str = "about = \"terminated\"\n[[step]]\ndo = \"tools\"\nwith
 /// Catches SIGTERM, ends its servers, and has more to do for a second. With `signals`, it signals them with their input open.
 const CATCHES_TERM: &str = r#"
 import json, os, signal, subprocess, sys, time
-servers, asked = [], []
-signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
+servers = []
+woken, wake = os.pipe()
+os.set_blocking(wake, False)
+signal.set_wakeup_fd(wake)
+signal.signal(signal.SIGTERM, lambda *_: None)
 def say(server, message): server.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n"); server.stdin.flush()
 for entry in json.load(open(sys.argv[1]))["mcpServers"].values():
     server = subprocess.Popen([entry["command"], *entry.get("args", [])], stdin=-1, stdout=-1, env={**os.environ, **entry.get("env", {})})
@@ -121,7 +124,7 @@ for entry in json.load(open(sys.argv[1]))["mcpServers"].values():
     say(server, {"method": "notifications/initialized"})
     say(server, {"id": 2, "method": "tools/list"})
     server.stdout.readline()
-while not asked: time.sleep(0.01)
+os.read(woken, 1)
 for server in servers:
     server.terminate() if sys.argv[2] == "signals" else server.stdin.close()
     server.wait()

@@ -204,8 +204,10 @@ impl CancelledRequests {
             if let Some(operation) = asked.operation {
                 self.by_operation.entry(operation).or_default().push(key.clone());
             }
-            self.order.push_back(key.clone());
-            self.requests.insert(key, asked);
+            // An id that is used again keeps its place.
+            if self.requests.insert(key.clone(), asked).is_none() {
+                self.order.push_back(key);
+            }
             if self.order.len() > KEPT {
                 self.settle_oldest(view);
             }

@@ -6,6 +6,7 @@ mod histories;
 mod hostile;
 mod invariance;
 mod levels;
+mod long_sessions;
 mod mutations;
 mod properties;
 mod removal;
