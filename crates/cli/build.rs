@@ -1,8 +1,8 @@
 //! Links the commands at a fixed address.
 //!
-//! A run starts thousands of processes of these executables. At a fixed address, the loader of the system has no addresses to adjust
-//! at each start, so all these processes share the pages that it would write to. It looks a function up when that is called first: of the
-//! several hundred, most of these processes call few.
+//! A run starts thousands of processes of these executables. At a fixed address, the loader of the system has no addresses to
+//! adjust at each start, so all these processes share the pages that it would write to. Each looks up a function of another library
+//! when it first calls it: of several hundred, most of these processes call few.
 
 use std::env;
 

@@ -63,7 +63,7 @@ impl Senders {
         Self { is_client, sockets: Table::default() }
     }
 
-    /// Takes an event; must get every `http.received`.
+    /// Takes an event, before the rules get it.
     pub(super) fn see(&mut self, event: &Event) {
         if let EventKind::HttpReceived { socket, pipelined, .. } = &event.kind {
             self.sockets.insert(event.source.to_name(), (socket.clone(), *pipelined));

@@ -15,6 +15,7 @@ use crate::check::peers::Peers;
 use crate::check::reading::Reading;
 use crate::check::refusals::Refusals;
 use crate::check::requirement::UnderTest;
+use crate::check::senders::Senders;
 use crate::check::topics::Answered;
 use crate::check::{Agreement, Connection, Operation, Server};
 use crate::history::{
@@ -40,6 +41,7 @@ pub struct View {
     carriers: Carriers,
     reading: Reading,
     refusals: Refusals,
+    senders: Senders,
     configured: Vec<String>,
     load_places: Vec<LoadPlace>,
     n_closes: usize,
@@ -68,6 +70,7 @@ impl View {
             carriers: Carriers::default(),
             reading: Reading::of(Transport::named(&header.transport)),
             refusals: Refusals::default(),
+            senders: Senders::new(header),
             configured: Vec::new(),
             load_places: Vec::new(),
             n_closes: 0,
@@ -183,6 +186,11 @@ impl View {
         &self.refusals
     }
 
+    /// The clients that messages came from.
+    pub(super) fn senders(&self) -> &Senders {
+        &self.senders
+    }
+
     /// Whether the adapter has connected to the recorder.
     #[must_use]
     pub fn is_ready(&self) -> bool {
@@ -275,6 +283,7 @@ impl View {
         self.peers.see(event);
         self.carriers.see(event);
         self.refusals.see(event, &self.carriers);
+        self.senders.see(event);
         self.course.see(event);
         self.agreements.see(event);
         self.generations.see(event, &self.agreements);

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::check::agreement::Spoken;
 use crate::check::parts::parts;
 use crate::check::rules::subscriptions::{LISTEN, id_of, is_change, subscription_in};
-use crate::check::senders::{Sender, Senders};
+use crate::check::senders::Sender;
 use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq, Table};
 use crate::plan::Promise;
@@ -35,21 +35,20 @@ pub(super) const ENDED_SUBSCRIPTION_CALM: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent],
-    hears: Hears::ALL,
+    hears: Hears::only(&[(Kind::HttpReceived, &[])]),
     vacuous: "no server ended a subscription gracefully",
     explain: "The server ended the subscription gracefully, by answering the request, and the client subscribed again \
         at once, each time. The client treats this end like a broken connection. One such client keeps a processor \
         busy; a thousand of them prevent a server from shutting down.\n\n\
         Look at the answers to `subscriptions/listen` and at the time of the request after each. To fix it, \
         distinguish an answer from an error, and wait longer after each subscription that brought no notification.",
-    start: |header: &Header| -> Box<dyn Monitor> {
+    start: |_: &Header| -> Box<dyn Monitor> {
         let (open, chains) = (Table::default(), Table::default());
-        Box::new(EndedSubscriptions { senders: Senders::new(header), open, chains })
+        Box::new(EndedSubscriptions { open, chains })
     },
 };
 
 struct EndedSubscriptions {
-    senders: Senders,
     /// Open subscriptions, each with its client.
     open: Table<(ConnectionId, String), Sender>,
     chains: Table<Sender, Chain>,
@@ -66,11 +65,10 @@ struct Chain {
 
 impl Monitor for EndedSubscriptions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        self.senders.see(event);
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 for part in parts(message).iter().filter(|part| part.is_any_request()) {
-                    let sender = self.senders.connection(event);
+                    let sender = view.senders().connection(event);
                     if part.is_request(LISTEN) && !matches!(view.spoken(connection), Spoken::Handshake(..)) {
                         let is_alone = self.open.values().all(|of| *of != sender);
                         self.chains.entry(sender.clone()).or_default().listen(event, is_alone, tally);
@@ -139,20 +137,17 @@ pub(super) const SMALLER_FILTER_ACCEPTED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent],
-    hears: Hears::ALL,
+    hears: Hears::only(&[(Kind::HttpReceived, &[])]),
     vacuous: "no server granted less than a client had asked for",
     explain: "The server granted only some kinds of the notifications that the client asked for, as it may, and its \
         acknowledgement says so. The client ended the subscription and asked for the same filter again, several times. \
         The answer stays the same, and the client also loses the notifications that the server had granted.\n\n\
         Look at `notifications` in the request and in the acknowledgement. To fix it, compare the two and keep the \
         subscription for the granted kinds. For the other kinds, list again when a list is used.",
-    start: |header: &Header| -> Box<dyn Monitor> {
-        Box::new(GrantedFilters { senders: Senders::new(header), clients: Table::default() })
-    },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(GrantedFilters { clients: Table::default() }) },
 };
 
 struct GrantedFilters {
-    senders: Senders,
     clients: Table<Sender, Insisting>,
 }
 
@@ -174,10 +169,9 @@ struct OpenFilter {
 
 impl Monitor for GrantedFilters {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        self.senders.see(event);
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
-                let sender = self.senders.connection(event);
+                let sender = view.senders().connection(event);
                 for part in parts(message).iter() {
                     if part.is_request(LISTEN) && !matches!(view.spoken(connection), Spoken::Handshake(..)) {
                         let client = self.clients.entry(sender.clone()).or_default();

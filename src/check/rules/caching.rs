@@ -9,7 +9,7 @@ use crate::check::asked_answers::AskedAnswers;
 use crate::check::parts::parts;
 use crate::check::reading::{self, RequestKey};
 use crate::check::rules::subscriptions::{id_of, is_change};
-use crate::check::senders::{Sender, Senders};
+use crate::check::senders::Sender;
 use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq, Table};
 use crate::plan::Promise;
@@ -44,13 +44,8 @@ pub(super) const FRESH_LIST_KEPT: Invariant = Invariant {
         and delays the client before every use.\n\n\
         Look at `ttlMs` in the answer and at the requests after it. To fix it, store a list with its expiry time. Ask \
         again when the list is used after that time, or when a notification says that it changed.",
-    start: |header: &Header| -> Box<dyn Monitor> {
-        Box::new(FreshLists {
-            senders: Senders::new(header),
-            answers: AskedAnswers::default(),
-            open: Table::default(),
-            kept: Table::default(),
-        })
+    start: |_: &Header| -> Box<dyn Monitor> {
+        Box::new(FreshLists { answers: AskedAnswers::default(), open: Table::default(), kept: Table::default() })
     },
 };
 
@@ -58,7 +53,6 @@ pub(super) const FRESH_LIST_KEPT: Invariant = Invariant {
 type ListKey = (Sender, String);
 
 struct FreshLists {
-    senders: Senders,
     answers: AskedAnswers,
     /// Open requests.
     open: Table<(ConnectionId, String), (Sender, Option<ListKey>)>,
@@ -77,7 +71,6 @@ struct Fresh {
 
 impl Monitor for FreshLists {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        self.senders.see(event);
         self.answers.see(event, view);
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
@@ -85,7 +78,7 @@ impl Monitor for FreshLists {
                     return;
                 }
                 for part in parts(message).iter().filter(|part| part.is_any_request() && !part.is_cut()) {
-                    let sender = self.senders.connection(event).named_in(part);
+                    let sender = view.senders().connection(event).named_in(part);
                     let key = list_key(&sender, part);
                     match &key {
                         Some(key) => self.ask(event, view, key, tally),
@@ -205,20 +198,17 @@ pub(super) const LIST_NOT_POLLED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent],
-    hears: Hears::ALL,
+    hears: Hears::only(&[(Kind::HttpReceived, &[])]),
     vacuous: "no client made a request after a list with a time to live",
     explain: "The client treats `ttlMs` as a polling interval: each time that it is over, the client asks for the list \
         again, although no code uses the list. All clients that were started together then ask at the same moments, as \
         long as they run.\n\n\
         Look at the times of the requests in the witness. To fix it, ask again when the list is used. If you must poll, \
         draw each pause at random and make it longer while nothing changes.",
-    start: |header: &Header| -> Box<dyn Monitor> {
-        Box::new(Polls { senders: Senders::new(header), open: Table::default(), newest: Table::default() })
-    },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Polls { open: Table::default(), newest: Table::default() }) },
 };
 
 struct Polls {
-    senders: Senders,
     open: Table<(ConnectionId, String), ListKey>,
     /// The newest list of each client, if no request has followed it yet.
     newest: Table<Sender, Polled>,
@@ -235,14 +225,13 @@ struct Polled {
 
 impl Monitor for Polls {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        self.senders.see(event);
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 if matches!(view.spoken(connection), Spoken::Handshake(..)) {
                     return;
                 }
                 for part in parts(message).iter().filter(|part| part.is_any_request() && !part.is_cut()) {
-                    let sender = self.senders.connection(event).named_in(part);
+                    let sender = view.senders().connection(event).named_in(part);
                     match list_key(&sender, part) {
                         Some(key) => {
                             self.poll(event, &key, tally);

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::check::metadata::{CLIENT, VERSION};
 use crate::check::parts::parts;
-use crate::check::senders::{Sender, Senders};
+use crate::check::senders::Sender;
 use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
 use crate::history::{
     ConnectionId, Event, EventKind, ExchangeId, Header, Impact, KeySet, Kind, KnownMethod, Message, Name, Seq, Table,
@@ -46,10 +46,14 @@ pub(super) const GENERATION_REMEMBERED: Invariant = Invariant {
         Kind::ConnectionClosed,
         Kind::PlanEnded,
     ],
-    hears: Hears::only(&[(Kind::WireReceived, &[Of::AnyRequest]), (Kind::WireSent, &[Of::AnyAnswer])]).sleeping(
+    hears: Hears::only(&[
+        (Kind::HttpReceived, &[]),
+        (Kind::WireReceived, &[Of::AnyRequest]),
+        (Kind::WireSent, &[Of::AnyAnswer]),
+    ])
+    .sleeping(
         &[(Kind::WireReceived, &[Of::LoneRequest, Of::Request(KnownMethod::ServerDiscover)])],
         &[
-            (Kind::HttpReceived, &[Of::Any]),
             (Kind::WireReceived, &[Of::Request(KnownMethod::Initialize)]),
             (Kind::WireSent, &[Of::Answer(KnownMethod::Initialize)]),
             (Kind::FaultDelivered, &[Of::Any]),
@@ -64,13 +68,10 @@ pub(super) const GENERATION_REMEMBERED: Invariant = Invariant {
         that cannot succeed, and a server that is silent instead of refusing costs a whole timeout.\n\n\
         Look at the two requests. To fix it, keep the generation with the process (stdio) or the origin (HTTP), and \
         ask again only after the server has contradicted it.",
-    start: |header: &Header| -> Box<dyn Monitor> {
-        Box::new(Fallbacks { senders: Senders::new(header), servers: Table::default() })
-    },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Fallbacks { servers: Table::default() }) },
 };
 
 struct Fallbacks {
-    senders: Senders,
     /// The clients of each server, so that a message costs the same however many servers came before.
     servers: Table<Name, Table<Sender, Fallback>>,
 }
@@ -78,6 +79,12 @@ struct Fallbacks {
 impl Fallbacks {
     fn clients_of(&mut self, event: &Event) -> impl Iterator<Item = (&Sender, &mut Fallback)> {
         self.servers.get_mut(&event.source.to_name()).into_iter().flatten()
+    }
+
+    /// Forgets the clients of a server, with a report of what is certain about them.
+    fn forget(&mut self, event: &Event, tally: &mut Tally) {
+        let clients = self.servers.swap_remove(&event.source.to_name());
+        clients.iter().flatten().for_each(|(_, client)| client.end(tally));
     }
 }
 
@@ -102,10 +109,9 @@ struct Fallback {
 
 impl Monitor for Fallbacks {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        self.senders.see(event);
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
-                let sender = self.senders.program(event, view);
+                let sender = view.senders().program(event, view);
                 for part in parts(message).iter().filter(|part| part.is_any_request()) {
                     let exchange = view.carrier(event).map(|carrier| carrier.exchange.clone());
                     let is_probe = part.is_request("server/discover") || revision_of(part).is_some();
@@ -143,9 +149,10 @@ impl Monitor for Fallbacks {
             EventKind::FaultDelivered { impairs: Impact::Answers | Impact::Connection, .. }
             | EventKind::SessionClosed { how: WireEnd::ByServer | WireEnd::Broken, .. }
             | EventKind::ConnectionClosed { how: WireEnd::ByServer | WireEnd::Broken, .. } => {
-                let clients = self.servers.swap_remove(&event.source.to_name());
-                clients.iter().flatten().for_each(|(_, client)| client.end(tally));
+                self.forget(event, tally);
             }
+            // The pipes were those of one process.
+            EventKind::ConnectionClosed { .. } if view.is_line() => self.forget(event, tally),
             EventKind::PlanEnded {} => {
                 let clients = std::mem::take(&mut self.servers);
                 clients.values().flatten().for_each(|(_, client)| client.end(tally));
@@ -254,24 +261,19 @@ pub(super) const CLIENT_NAMED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::PlanEnded],
-    hears: Hears::ALL,
+    hears: Hears::only(&[(Kind::HttpReceived, &[])]),
     vacuous: "no client said its name",
     explain: "One request of the client carried `clientInfo` and another one did not. A stateless server keeps nothing \
         between two requests, so it does not know which client it serves, and a gateway that admits clients by name \
         refuses the second request.\n\n\
         Look at the request in the witness. To fix it, add the metadata where requests are written, not where they \
         are created.",
-    start: |header: &Header| -> Box<dyn Monitor> {
-        Box::new(ClientNames {
-            senders: Senders::new(header),
-            clients: Table::default(),
-            initialized: KeySet::default(),
-        })
+    start: |_: &Header| -> Box<dyn Monitor> {
+        Box::new(ClientNames { clients: Table::default(), initialized: KeySet::default() })
     },
 };
 
 struct ClientNames {
-    senders: Senders,
     clients: Table<Sender, ClientName>,
     initialized: KeySet<ConnectionId>,
 }
@@ -290,10 +292,9 @@ struct ClientName {
 
 impl Monitor for ClientNames {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        self.senders.see(event);
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
-                let sender = self.senders.connection(event);
+                let sender = view.senders().connection(event);
                 for part in parts(message).iter().filter(|part| part.is_any_request() && !part.is_cut()) {
                     if part.is_request("initialize") {
                         self.initialized.insert(connection.clone());

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::check::agreement::Spoken;
 use crate::check::metadata::{CAPABILITIES, CLIENT};
 use crate::check::parts::parts;
-use crate::check::senders::{Sender, Senders};
+use crate::check::senders::Sender;
 use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, KeySet, Kind, Message, Name, Seq, Table};
 use crate::plan::Promise;
@@ -31,7 +31,7 @@ pub(super) const FEATURES_IN_EACH_REQUEST: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent, Kind::PlanEnded],
-    hears: Hears::ALL,
+    hears: Hears::only(&[(Kind::HttpReceived, &[])]),
     vacuous: "no client made two requests on one connection, or served a feature",
     explain: "Without sessions a server knows only what the request itself declares. A client whose requests declare \
         different features gets input requests for one call and an error for the next. A client that serves features \
@@ -39,9 +39,9 @@ pub(super) const FEATURES_IN_EACH_REQUEST: Invariant = Invariant {
         Look at `clientCapabilities` in the requests of the witness. Often other code builds the first request, a \
         retry, or a repeated call. To fix it, derive the capabilities from the installed handlers, where requests are \
         written.",
-    start: |header: &Header| -> Box<dyn Monitor> {
+    start: |_: &Header| -> Box<dyn Monitor> {
         let (declared, asked, lacking) = (Table::default(), Table::default(), Table::default());
-        Box::new(DeclaredFeatures { senders: Senders::new(header), declared, asked, lacking })
+        Box::new(DeclaredFeatures { declared, asked, lacking })
     },
 };
 
@@ -51,7 +51,6 @@ const IDS_MAX: usize = 4_096;
 const OTHERS_MAX: usize = 1_000;
 
 struct DeclaredFeatures {
-    senders: Senders,
     /// What each client declared, by its connection and its name.
     declared: Table<(Sender, String), Declared>,
     /// The feature behind each key of the inputs that a server has asked for.
@@ -77,7 +76,6 @@ struct Declared {
 
 impl Monitor for DeclaredFeatures {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        self.senders.see(event);
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 if matches!(view.spoken(connection), Spoken::Handshake(..)) {
@@ -86,7 +84,7 @@ impl Monitor for DeclaredFeatures {
                 for part in parts(message).iter().filter(|part| part.is_any_request()) {
                     let Some(declared) = declared_in(part) else { continue };
                     self.serve(event, part, &declared, tally);
-                    self.compare(event, part, declared, tally);
+                    self.compare(event, view, part, declared, tally);
                 }
             }
             EventKind::WireSent { message, .. } => self.ask(event, message),
@@ -145,9 +143,16 @@ impl DeclaredFeatures {
         }
     }
 
-    fn compare(&mut self, event: &Event, request: &Message, declared: KeySet<&'static str>, tally: &mut Tally) {
+    fn compare(
+        &mut self,
+        event: &Event,
+        view: &View,
+        request: &Message,
+        declared: KeySet<&'static str>,
+        tally: &mut Tally,
+    ) {
         let name = request.at(&["params", "_meta", CLIENT, "name"]).map(ToString::to_string).unwrap_or_default();
-        let client = self.declared.entry((self.senders.connection(event), name)).or_insert_with(|| Declared {
+        let client = self.declared.entry((view.senders().connection(event), name)).or_insert_with(|| Declared {
             first: declared.clone(),
             at: event.seq,
             of_ids: Table::default(),

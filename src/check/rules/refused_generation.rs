@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::check::host::{ServerExchange, exchange_of};
 use crate::check::metadata::{STATELESS_ERRORS, UNKNOWN_METHOD, VERSION};
 use crate::check::parts::parts;
-use crate::check::senders::{Sender, Senders};
+use crate::check::senders::Sender;
 use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, KnownMethod, Message, Name, Seq, Table, WireEnd};
 use crate::plan::Promise;
@@ -44,11 +44,15 @@ pub(super) const REFUSED_GENERATION_LEFT: Invariant = Invariant {
         Kind::WireSent,
         Kind::WireEof,
         Kind::ConnectionClosed,
-        Kind::SocketClosed,
     ],
-    hears: Hears::only(&[(Kind::WireReceived, &[Of::AnyRequest]), (Kind::WireSent, &[Of::AnyAnswer])]).sleeping(
+    hears: Hears::only(&[
+        (Kind::HttpReceived, &[]),
+        (Kind::WireReceived, &[Of::AnyRequest]),
+        (Kind::WireSent, &[Of::AnyAnswer]),
+    ])
+    .sleeping(
         &[(Kind::WireReceived, &[Of::LoneRequest])],
-        &[(Kind::HttpReceived, &[Of::Any]), (Kind::WireReceived, &[Of::Request(KnownMethod::Initialize)])],
+        &[(Kind::WireReceived, &[Of::Request(KnownMethod::Initialize)])],
     ),
     vacuous: "no server refused a request without a handshake",
     explain: "A server of the handshake generation refused the first request of the client, and the client continued \
@@ -58,13 +62,12 @@ pub(super) const REFUSED_GENERATION_LEFT: Invariant = Invariant {
         Look at the code of the refusal. The usual reason is a client that falls back for `-32601` alone. To fix it, \
         fall back for every other error and after a timeout, and give up the server if the client supports no older \
         revision.",
-    start: |header: &Header| -> Box<dyn Monitor> {
-        Box::new(Refusals { senders: Senders::new(header), clients: Table::default(), known: BTreeSet::new() })
+    start: |_: &Header| -> Box<dyn Monitor> {
+        Box::new(Refusals { clients: Table::default(), known: BTreeSet::new() })
     },
 };
 
 struct Refusals {
-    senders: Senders,
     /// Clients that have sent nothing but requests without a handshake.
     clients: Table<Sender, Refused>,
     /// Servers that a client initialized, or that answer without a handshake.
@@ -102,7 +105,6 @@ struct Probes {
 
 impl Monitor for Refusals {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        self.senders.see(event);
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 if self.known.contains(event.source.server().unwrap_or_default()) {
@@ -110,7 +112,7 @@ impl Monitor for Refusals {
                 }
                 let exchange = view.carrier(event).map(|carrier| exchange_of(event, &carrier.exchange));
                 for part in parts(message).iter().filter(|part| part.is_any_request()) {
-                    self.receive(event, (connection, exchange.as_ref()), part, tally);
+                    self.receive((event, view), (connection, exchange.as_ref()), part, tally);
                 }
             }
             EventKind::HttpAnswered { exchange, status, .. } if !self.clients.is_empty() => {
@@ -134,7 +136,7 @@ impl Monitor for Refusals {
 impl Refusals {
     fn receive(
         &mut self,
-        event: &Event,
+        (event, view): (&Event, &View),
         (connection, exchange): (&ConnectionId, Option<&ServerExchange>),
         request: &Message,
         tally: &mut Tally,
@@ -150,7 +152,7 @@ impl Refusals {
         if !is_stateless && self.clients.is_empty() {
             return;
         }
-        let sender = self.senders.connection(event);
+        let sender = view.senders().connection(event);
         if !is_stateless {
             self.clients.swap_remove(&sender);
             return;

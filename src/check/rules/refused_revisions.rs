@@ -8,7 +8,7 @@ use crate::check::asked_answers::AskedAnswers;
 use crate::check::parts::parts;
 use crate::check::reading::RequestKey;
 use crate::check::rules::eras::revision_of;
-use crate::check::senders::{Sender, Senders};
+use crate::check::senders::Sender;
 use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Impact, Kind, Message, Name, Seq, Table};
 use crate::plan::Promise;
@@ -49,9 +49,8 @@ pub(super) const REFUSED_REVISION_DROPPED: Invariant = Invariant {
         The server will refuse it every time, so the client repeats a request that cannot succeed.\n\n\
         Look at `data.supported` in the refusal. To fix it, continue with a revision that is named there, or tell the \
         caller that no revision is supported by both sides.",
-    start: |header: &Header| -> Box<dyn Monitor> {
+    start: |_: &Header| -> Box<dyn Monitor> {
         Box::new(RefusedRevisions {
-            senders: Senders::new(header),
             answers: AskedAnswers::default(),
             asked: Table::default(),
             refused: Table::default(),
@@ -60,7 +59,6 @@ pub(super) const REFUSED_REVISION_DROPPED: Invariant = Invariant {
 };
 
 struct RefusedRevisions {
-    senders: Senders,
     /// The answers of the refusals below.
     answers: AskedAnswers,
     /// The unanswered requests, by server, connection and id.
@@ -84,16 +82,15 @@ struct Refusal {
 
 impl Monitor for RefusedRevisions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        self.senders.see(event);
         self.answers.see(event, view);
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
-                let (place, program) = (self.senders.connection(event), self.senders.program(event, view));
+                let (place, program) = (view.senders().connection(event), view.senders().program(event, view));
                 for part in parts(message).iter().filter(|part| part.is_any_request()) {
                     let (Some(revision), Some(id)) = (revision_of(part), part.id()) else { continue };
                     let mut senders = vec![place.clone().named_in(part), program.clone().named_in(part)];
                     senders.dedup();
-                    if !self.senders.is_pipelined(event) {
+                    if !view.senders().is_pipelined(event) {
                         self.judge((event.seq, view), part, revision, &senders, tally);
                     }
                     let key = (event.source.to_name(), connection.clone(), Name::from(id));

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::check::metadata::{CAPABILITIES, STATELESS_ERRORS, UNKNOWN_METHOD, VERSION};
 use crate::check::parts::parts;
-use crate::check::senders::{Sender, Senders};
+use crate::check::senders::Sender;
 use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{
     ConnectionId, Event, EventKind, ExchangeId, Header, KeySet, Kind, Message, Name, Seq, SessionId, Source, Table,
@@ -172,22 +172,21 @@ pub(super) const GENERATION_KEPT: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::WireReceived, Kind::WireSent],
-    hears: Hears::ALL,
+    hears: Hears::only(&[(Kind::HttpReceived, &[])]),
     vacuous: "no server that had shown that it is stateless got a later request",
     explain: "The server answered `server/discover`, or refused a request with an error that only the stateless \
         generation has, and the client still sent `initialize`. A stateless server refuses it, and the load fails. A \
         server of both generations then speaks the older one, although neither side wanted that.\n\n\
         Look at the answer in the witness, and at its code if it is an error. To fix it, continue with a revision \
         that the server names, and fall back only after an error that is not specific to a generation.",
-    start: |header: &Header| -> Box<dyn Monitor> {
+    start: |_: &Header| -> Box<dyn Monitor> {
         let (shown, asked, unknown) = (Table::default(), Table::default(), Table::default());
         let (counters, doubted) = (Table::default(), Table::default());
-        Box::new(KnownGenerations { senders: Senders::new(header), shown, asked, unknown, counters, doubted })
+        Box::new(KnownGenerations { shown, asked, unknown, counters, doubted })
     },
 };
 
 struct KnownGenerations {
-    senders: Senders,
     /// The generation that each server has shown first, and the client that saw it.
     shown: Table<Name, (ShownGeneration, Option<Sender>)>,
     /// The unanswered requests by server and id.
@@ -232,10 +231,12 @@ enum ShownGeneration {
 
 impl Monitor for KnownGenerations {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        self.senders.see(event);
+        if matches!(self.shown.get(&event.source.to_name()), Some((ShownGeneration::Nothing, _))) {
+            return;
+        }
         match &event.kind {
             EventKind::WireReceived { message, .. } => {
-                let sender = self.senders.connection(event);
+                let sender = view.senders().connection(event);
                 for part in parts(message).iter().filter(|part| part.is_any_request()) {
                     self.receive(event, part, sender.clone().named_in(part), tally);
                 }
@@ -306,6 +307,7 @@ impl KnownGenerations {
             }
             Some((ShownGeneration::Nothing, _)) => {}
             None if request.is_request("initialize") => {
+                self.asked.retain(|(of, _), _| *of != server);
                 self.shown.insert(server, (ShownGeneration::Nothing, None));
             }
             None => {}
@@ -357,14 +359,13 @@ pub(super) const SESSIONS_OVER: Invariant = Invariant {
         does not have.\n\n\
         Look at the HTTP request in the witness. To fix it, choose headers and streams by the generation of the \
         server, not by the headers of its responses.",
-    start: |header: &Header| -> Box<dyn Monitor> {
+    start: |_: &Header| -> Box<dyn Monitor> {
         let (is_stateless, places, given) = (Table::default(), KeySet::default(), KeySet::default());
-        Box::new(StatelessServers { senders: Senders::new(header), is_stateless, places, given })
+        Box::new(StatelessServers { is_stateless, places, given })
     },
 };
 
 struct StatelessServers {
-    senders: Senders,
     /// Whether each server has answered without a handshake.
     is_stateless: Table<Name, bool>,
     /// Where messages came from.
@@ -376,7 +377,7 @@ impl StatelessServers {
     /// Whether a request comes from a client of the stateless generation: it says so, or came from a place that carried
     /// such messages, or there is one client. An older client may try a GET at any server.
     fn is_of_generation(&self, event: &Event, view: &View, headers: &BTreeMap<String, String>) -> bool {
-        let place = self.senders.program(event, view);
+        let place = view.senders().program(event, view);
         says_so(headers) || place.is_whole_server() || self.places.contains(&place)
     }
 
@@ -396,14 +397,13 @@ fn says_so(headers: &BTreeMap<String, String>) -> bool {
 
 impl Monitor for StatelessServers {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        self.senders.see(event);
         let server = || event.source.to_name();
         match &event.kind {
             EventKind::WireReceived { message, .. } if message.is_request("initialize") => {
                 self.is_stateless.insert(server(), false);
             }
             EventKind::WireReceived { .. } => {
-                self.places.insert(self.senders.program(event, view));
+                self.places.insert(view.senders().program(event, view));
             }
             EventKind::WireSent { message, .. } if message.at(&["result"]).is_some() => {
                 self.is_stateless.entry(server()).or_insert(true);
