@@ -30,15 +30,37 @@ static TESTS: LazyLock<Tests> = LazyLock::new(|| {
 #[derive(Debug, Default)]
 pub(in crate::check) struct UnderTest {
     servers: Table<String, Tested>,
-    /// The events that tell a server, in recorded order, each with the place of its server in the table: there may be very many
-    /// events, and there are few servers.
-    told: Vec<(Seq, u32)>,
+    /// The events that tell a server, in recorded order.
+    told: Vec<Told>,
     /// The revision of the plan.
     revision: Option<Revision>,
     /// Whether results have types, where no handshake says otherwise.
     has_types: bool,
     /// The progress tokens of open requests, by connection.
     tokens: Table<ConnectionId, Tokens>,
+}
+
+/// An event, and the place in the table of the server that it tells, in one number: there may be very many events, and there are
+/// few servers.
+#[derive(Debug, Clone, Copy)]
+struct Told(u64);
+
+impl Told {
+    const PLACE_BITS: u32 = 16;
+
+    /// `None` for a place or an event that is too large to be kept.
+    fn new(seq: Seq, place: usize) -> Option<Self> {
+        let place = u64::from(u16::try_from(place).ok()?);
+        (seq.0 < 1 << (u64::BITS - Self::PLACE_BITS)).then_some(Self(seq.0 << Self::PLACE_BITS | place))
+    }
+
+    fn seq(self) -> Seq {
+        Seq(self.0 >> Self::PLACE_BITS)
+    }
+
+    fn place(self) -> usize {
+        usize::from(self.0 as u16)
+    }
 }
 
 /// The progress tokens of the open requests of one connection.
@@ -159,8 +181,8 @@ impl UnderTest {
 
     fn tell(&mut self, seq: Seq, server: &str) {
         self.tested(server);
-        let place = self.servers.get_index_of(server).and_then(|place| u32::try_from(place).ok());
-        self.told.extend(place.map(|place| (seq, place)));
+        let place = self.servers.get_index_of(server);
+        self.told.extend(place.and_then(|place| Told::new(seq, place)));
     }
 
     /// The ids of the requirements that a violation concerns, in addition to those that the rule names itself.
@@ -174,8 +196,8 @@ impl UnderTest {
     ) -> Vec<&'static str> {
         let Some(last) = witness.iter().max() else { return Vec::new() };
         let named = witness.iter().find_map(|seq| {
-            let index = self.told.binary_search_by_key(seq, |(seq, _)| *seq).ok()?;
-            self.servers.get_index(usize::try_from(self.told[index].1).ok()?)
+            let index = self.told.binary_search_by_key(seq, |told| told.seq()).ok()?;
+            self.servers.get_index(self.told[index].place())
         });
         let mut odd = self.servers.values().filter(|server| server.is_odd());
         let tested = match named {

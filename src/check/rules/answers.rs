@@ -75,7 +75,7 @@ struct CallAnswers {
     sent_back: Table<OpId, Seq>,
     /// Whether the history may lack messages.
     is_excerpt: bool,
-    /// Calls that a message on the wire names.
+    /// Calls that have not completed and that a message on the wire names.
     named: KeySet<OpId>,
     /// Servers that received bytes that they could not read.
     noisy: BTreeSet<String>,
@@ -88,6 +88,9 @@ struct CallAnswers {
     /// Calls that succeeded without the text of their answer.
     silent: Vec<(OpId, Seq, Seq)>,
 }
+
+/// Most calls without the text of their answer that are reported.
+const SILENT_MAX: usize = 1_000;
 
 /// A call on the wire without an answer.
 struct UnansweredCall {
@@ -156,9 +159,10 @@ impl Monitor for CallAnswers {
                 self.asked.retain(|asked| asked.operation != *operation);
                 let answered = self.answered.swap_remove(operation);
                 let sent_back = self.sent_back.swap_remove(operation);
+                let is_named = self.named.swap_remove(operation);
                 let Outcome::Ok { text, .. } = outcome else { return };
                 self.tells_texts |= text.is_some();
-                if let Some(violation) = self.of_nobody(event.seq, *operation, text.as_deref(), view) {
+                if let Some(violation) = self.of_nobody(event.seq, (*operation, is_named), text.as_deref(), view) {
                     return tally.broken(violation);
                 }
                 match (text.as_deref(), answered, sent_back) {
@@ -247,7 +251,7 @@ impl CallAnswers {
                 tally.broken(Violation::new("other-text", because, &witness));
             }
             (AnswerKind::Texts(told), None) => {
-                if told.texts.iter().any(|text| !text.is_empty()) {
+                if self.silent.len() < SILENT_MAX && told.texts.iter().any(|text| !text.is_empty()) {
                     self.silent.push((operation, *sent, now));
                 }
             }
@@ -256,10 +260,16 @@ impl CallAnswers {
     }
 
     /// The violation of a call that succeeded although no server received it.
-    fn of_nobody(&self, now: Seq, operation: OpId, text: Option<&str>, view: &View) -> Option<Violation> {
+    fn of_nobody(
+        &self,
+        now: Seq,
+        (operation, is_named): (OpId, bool),
+        text: Option<&str>,
+        view: &View,
+    ) -> Option<Violation> {
         let call = view.operation(operation).filter(|call| call.action == Action::Call && call.loaded.is_some())?;
         let server = call.server.as_deref()?;
-        let may_have_arrived = self.named.contains(&operation) || self.noisy.contains(server) || call.is_ambiguous;
+        let may_have_arrived = is_named || self.noisy.contains(server) || call.is_ambiguous;
         if may_have_arrived || !call.requests.is_empty() || call.is_excused() || self.is_excerpt {
             return None;
         }

@@ -132,8 +132,8 @@ impl Monitor for Tokens {
                 self.openers.extend(opener.map(|exchange| ((server.into(), connection.clone()), exchange)));
             }
             EventKind::SessionOpened { connection, session } => {
-                let opener = self.openers.get(&(server.into(), connection.clone()));
-                let asked = opener.and_then(|exchange| self.asked.get_mut(&(server.into(), exchange.clone())));
+                let opener = self.openers.swap_remove(&(server.into(), connection.clone()));
+                let asked = opener.and_then(|exchange| self.asked.get_mut(&(server.into(), exchange)));
                 if let Some((client, _)) = asked {
                     *client = Client::Session(server.into(), session.clone());
                 }
@@ -156,13 +156,13 @@ impl Tokens {
         let socket = socket_of(event, socket);
         let client = Client::of(server, session.as_ref(), &socket);
         let is_asking = session.is_some() || self.asking.contains(server);
-        let known = self.clients.entry(client.clone()).or_default();
+        let mut known = self.clients.get_mut(&client);
         let sockets = &self.sockets;
-        let has_learned =
-            known.accepted.as_mut().is_some_and(|(_, accepted)| accepted.was_read(event, verb, &socket, sockets));
+        let accepted = known.as_mut().and_then(|known| known.accepted.as_mut());
+        let has_learned = accepted.is_some_and(|(_, accepted)| accepted.was_read(event, verb, &socket, sockets));
         let token = headers.get("authorization").filter(|credentials| !is_bare_scheme(credentials));
         let was_refused = token
-            .and_then(|token| known.refused.get_mut(token))
+            .and_then(|token| known?.refused.get_mut(token))
             .map(|refused| refused.was_read(event, verb, &socket, sockets));
         let what = || format!("{verb} was sent to {server} at {}", event.seq);
         if query.as_deref().is_some_and(has_token) {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::check::after_answers::{AfterAnswers, CROSSED_BY_THEN, OWN_TIMEOUT_LEAST};
-use crate::check::digests::{Digests, digest};
+use crate::check::digests::Digests;
 use crate::check::parts::parts;
 use crate::check::reading::{RequestKey, new_task};
 use crate::check::turns::Turns;
@@ -26,7 +26,7 @@ pub(super) struct CancelledRequests {
     /// The requests above in the order in which they came.
     order: VecDeque<RequestKey>,
     /// Older requests whose answers were read, by connection and digest of the id, with the event that shows it.
-    settled: Table<ConnectionId, Digests<Seq>>,
+    settled: Table<ConnectionId, Digests>,
     /// Up to which event each client had read when an operation returned, and that return.
     returned: Table<ConnectionId, (Seq, Seq)>,
     /// The requests of each operation that has not returned a result.
@@ -176,7 +176,7 @@ impl CancelledRequests {
         match asked.settled_by(view, &key.0, self.returned.get(&key.0)) {
             Some(read) => {
                 self.requests.swap_remove(&key);
-                self.settled.entry(key.0).or_default().insert(digest(&key.1), read);
+                self.settled.entry(key.0).or_default().insert(&key.1, read);
             }
             None => self.order.push_back(key),
         }
@@ -222,10 +222,10 @@ impl CancelledRequests {
         let key = (connection.clone(), Name::from(id));
         let returned = self.returned.get(connection);
         let Some(asked) = self.requests.get_mut(&key) else {
-            let settled = self.settled.get(connection).and_then(|settled| settled.get(&digest(&key.1)));
+            let settled = self.settled.get(connection).and_then(|settled| settled.get(&key.1));
             if let Some(had) = settled {
                 let because = format!("request {id} was cancelled at {seq}, after its answer had been read at {had}");
-                return tally.broken(Violation::new("already-answered", because, &[*had, seq]));
+                return tally.broken(Violation::new("already-answered", because, &[had, seq]));
             }
             if !self.noisy.contains(connection) {
                 self.early.insert(key, seq);

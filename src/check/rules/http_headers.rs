@@ -1,13 +1,11 @@
 //! HTTP headers that a client sends.
 
-use std::collections::BTreeSet;
-
 use crate::check::combinator::{Judged, each};
 use crate::check::lessons::{ServerSocket, socket_of};
 use crate::check::metadata::says_revision;
 use crate::check::parts::parts;
 use crate::check::{Agreement, AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, KeySet, Kind, Message, Seq, SessionId, Table};
+use crate::history::{ConnectionId, Event, EventKind, Header, KeySet, Kind, Message, Name, Seq, SessionId, Table};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: If a server assigns no id, its client sends none. A ping or a probe of the generation may come
@@ -52,11 +50,23 @@ struct SessionIds {
     is_program: bool,
     open: Table<String, usize>,
     /// The servers that have given each id.
-    given: Table<SessionId, BTreeSet<String>>,
+    given: Table<SessionId, Givers>,
     /// Open sockets that have carried a message, or a request of a session.
     own: KeySet<ServerSocket>,
     /// The POST whose message comes next, by server.
     heads: Table<String, Head>,
+}
+
+/// The servers that have given an id: almost always one.
+struct Givers {
+    first: Name,
+    others: Vec<Name>,
+}
+
+impl Givers {
+    fn contains(&self, server: &str) -> bool {
+        std::iter::once(&self.first).chain(&self.others).any(|giver| giver.as_str() == server)
+    }
 }
 
 /// What the head of a request shows.
@@ -75,7 +85,14 @@ impl Monitor for SessionIds {
         match &event.kind {
             EventKind::SessionOpened { session, .. } => {
                 *self.open.entry(server.to_owned()).or_default() += 1;
-                self.given.entry(session.clone()).or_default().insert(server.to_owned());
+                match self.given.get_mut(session) {
+                    Some(givers) if givers.contains(server) => {}
+                    Some(givers) => givers.others.push(server.into()),
+                    None => {
+                        let givers = Givers { first: server.into(), others: Vec::new() };
+                        self.given.insert(session.clone(), givers);
+                    }
+                }
             }
             EventKind::SessionClosed { .. } => {
                 self.open.entry(server.to_owned()).and_modify(|n_open| *n_open = n_open.saturating_sub(1));
@@ -147,8 +164,8 @@ impl SessionIds {
         let givers = head.session.as_ref().and_then(|session| self.given.get(session));
         match &head.session {
             Some(session) if givers.is_none_or(|givers| !givers.contains(server)) => {
-                let (variant, whose) = match givers.and_then(BTreeSet::first) {
-                    Some(giver) => ("of-another-server", format!("which {giver} gave")),
+                let (variant, whose) = match givers {
+                    Some(givers) => ("of-another-server", format!("which {} gave", givers.first.as_str())),
                     None if !head.is_own => return,
                     None => ("never-given", "which no server gave".to_owned()),
                 };

@@ -30,7 +30,7 @@ pub(super) const STREAM_REOPENED_SLOWLY: Invariant = Invariant {
     applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::StreamEvent, Kind::HttpEnded, Kind::WireSent],
+    kinds: &[Kind::HttpReceived, Kind::StreamEvent, Kind::HttpEnded, Kind::SessionClosed, Kind::WireSent],
     hears: Hears::only(&[(Kind::WireSent, &[Of::AnyRequest, Of::AnyNotice])]),
     vacuous: "no client requested a stream",
     explain: "The server closed a stream that it need not keep, and the client opened it again and again, without a \
@@ -106,6 +106,10 @@ impl Monitor for ReopenedStreams {
                 if let Some(asked) = session.and_then(|session| self.sessions.get_mut(session)) {
                     asked.pauses.clear();
                 }
+            }
+            EventKind::SessionClosed { connection, session, .. } => {
+                self.sessions.swap_remove(session);
+                self.asked_by.swap_remove(connection);
             }
             _ => {}
         }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::check::digests::{Digests, digest};
+use crate::check::digests::Digests;
 use crate::check::metadata::CLIENT;
 use crate::check::parts::parts;
 use crate::check::{Monitor, Tally, View, Violation};
@@ -18,7 +18,7 @@ pub(super) struct UsedIds {
 #[derive(Default)]
 struct Used {
     /// Those of a session, and those that only one client can have.
-    of_all: Digests<Seq>,
+    of_all: Digests,
     of_clients: Table<(Name, Client), Seq>,
 }
 
@@ -71,7 +71,7 @@ impl UsedIds {
         }
         let Some(used) = self.connections.get_mut(connection) else { return };
         let before = match client {
-            (None, None) => used.of_all.insert(digest(&id), event.seq),
+            (None, None) => used.of_all.insert(&id, event.seq),
             client => used.of_clients.insert((id.clone(), client), event.seq),
         };
         match before {
@@ -96,7 +96,7 @@ impl UsedIds {
 
     fn free(&mut self, connection: &ConnectionId, id: &str) {
         if let Some(used) = self.connections.get_mut(connection) {
-            used.of_all.remove(&digest(id));
+            used.of_all.remove(id);
             used.of_clients.retain(|(of, _), _| of != id);
         }
     }
