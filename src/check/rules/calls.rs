@@ -3,8 +3,9 @@
 //! The driver gives each call the number of its operation as argument `n`, so a call on the wire names its operation. A
 //! call without that number is not judged.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
+use foldhash::fast::FixedState;
 use serde_json::Value;
 
 use crate::check::agreement::Spoken;
@@ -281,13 +282,13 @@ pub(super) const CALL_ARRIVES_AS_MADE: Invariant = Invariant {
         Look at the request and at the invocation. To fix it, keep tools by server *and* name, refuse names that \
         collide, and pass arguments through unchanged.",
     start: |header: &Header| -> Box<dyn Monitor> {
-        Box::new(ArrivedCalls { made: KeySet::default(), is_excerpt: header.servers.is_empty() })
+        Box::new(ArrivedCalls { made: HashSet::default(), is_excerpt: header.servers.is_empty() })
     },
 };
 
 struct ArrivedCalls {
-    /// Every call that the driver has made.
-    made: KeySet<OpId>,
+    /// Every call that the driver has made, for lookups alone: there may be millions.
+    made: HashSet<OpId, FixedState>,
     /// Whether the history is an excerpt, whose header names no server.
     is_excerpt: bool,
 }
