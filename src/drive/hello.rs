@@ -14,9 +14,9 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Why no adapter said hello.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HelloError {
-    #[error("the loader's process said no hello within {} ms{refused}; its stderr ends with: {stderr}", limit.as_millis())]
+    #[error("the loader's process said no hello within {} ms{refused}; {stderr}", limit.as_millis())]
     NoHello { limit: Duration, refused: String, stderr: String },
-    #[error("the loader's process ended before its hello ({how}); its stderr ends with: {stderr}")]
+    #[error("the loader's process ended before its hello ({how}); {stderr}")]
     EndedEarly { how: String, stderr: String },
     #[error("the loader's process sent a hello that was refused: {because}")]
     Refused { because: String },
@@ -79,21 +79,21 @@ fn no_hello(endpoint: &RecorderEndpoint, is_early: bool, limit: Duration, stderr
 /// So many lines at the end of a stderr are shown.
 const SHOWN_LINES: usize = 5;
 
-/// The last lines of the loader's stderr.
+/// The last lines of the loader's stderr, as a clause.
 fn stderr_tail(stderr: &File) -> String {
     last_lines(&String::from_utf8_lossy(&read_head(stderr, OUTPUT_BYTES_MAX)))
 }
 
 fn last_lines(text: &str) -> String {
     if text.trim().is_empty() {
-        return "nothing; does the program serve its loader?".to_owned();
+        return "it wrote nothing to stderr; does the program serve its loader?".to_owned();
     }
     let mut lines: Vec<&str> = text.lines().rev().take(SHOWN_LINES).collect();
     // Some runtimes write their stack and more behind the error.
     if !lines.iter().any(|line| names_an_error(line)) {
         lines.extend(text.lines().rfind(|line| names_an_error(line)));
     }
-    lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
+    format!("its stderr ends with: {}", lines.into_iter().rev().collect::<Vec<_>>().join(" | "))
 }
 
 /// Whether a line has the type of an error, a colon, and what it says.
@@ -109,8 +109,8 @@ mod tests {
 
     #[test]
     fn the_last_lines_are_shown_or_that_there_are_none() {
-        assert_eq!(last_lines("1\n2\n3\n4\n5\n6\n"), "2 | 3 | 4 | 5 | 6");
-        assert_eq!(last_lines("\n"), "nothing; does the program serve its loader?");
+        assert_eq!(last_lines("1\n2\n3\n4\n5\n6\n"), "its stderr ends with: 2 | 3 | 4 | 5 | 6");
+        assert_eq!(last_lines("\n"), "it wrote nothing to stderr; does the program serve its loader?");
     }
 
     #[test]
@@ -119,10 +119,10 @@ mod tests {
                     at Module.load\n  code: 'MODULE_NOT_FOUND',\n  requireStack: [ '/a' ]\n}\n\nNode.js v20\n";
         assert_eq!(
             last_lines(node),
-            "Error: Cannot find module 'x' |   code: 'MODULE_NOT_FOUND', |   requireStack: [ '/a' ] | } |  | Node.js v20"
+            "its stderr ends with: Error: Cannot find module 'x' |   code: 'MODULE_NOT_FOUND', |   requireStack: [ '/a' ] | } |  | Node.js v20"
         );
         let esm = format!("Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'x'\n{}", "    at run\n".repeat(9));
-        assert!(last_lines(&esm).starts_with("Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'x' | "), "{esm}");
-        assert_eq!(last_lines("a\nValueError: b\n"), "a | ValueError: b");
+        assert!(last_lines(&esm).contains("with: Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'x' | "), "{esm}");
+        assert_eq!(last_lines("a\nValueError: b\n"), "its stderr ends with: a | ValueError: b");
     }
 }

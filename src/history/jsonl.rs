@@ -64,7 +64,13 @@ pub(super) fn read_numbered(file: &str, number: usize, line: &str, expected: Seq
 }
 
 pub(super) fn read_header(file: &str, line: &str) -> Result<Header, InputError> {
-    let value: Value = serde_json::from_str(line).map_err(|error| InputError::json(file, 1, &error))?;
+    let value: Value = serde_json::from_str(line).map_err(|error| {
+        let error = InputError::json(file, 1, &error);
+        InputError {
+            message: format!("{}, expected a history, a journal or a trace, as JSON lines", error.message),
+            ..error
+        }
+    })?;
     match value.get("schema").and_then(Value::as_u64) {
         Some(schema) if schema == u64::from(SCHEMA) => {}
         Some(schema) => {

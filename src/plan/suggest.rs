@@ -8,12 +8,25 @@ const NAME_BYTES_MAX: usize = 100;
 /// The end of a message about an unknown name: `; did you mean "reference"?`, or nothing when no known name is near.
 ///
 /// Near means: at most a third of the letters differ, or one of a name of two letters. Two neighbours that changed places
-/// count as one.
+/// count as one. A name of which the user wrote only the first words is near as well, if it is the only one.
 #[must_use]
 pub fn did_you_mean<N: AsRef<str>>(found: &str, known: impl IntoIterator<Item = N>) -> String {
     let n_letters = found.chars().count();
     let bound = if n_letters < 2 { 0 } else { (n_letters / 3).max(1) };
-    nearest(found, known, bound).map(|name| format!("; did you mean {:?}?", name.as_ref())).unwrap_or_default()
+    let known: Vec<N> = known.into_iter().collect();
+    let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
+    let name = nearest(found, known.iter().copied(), bound.min(1))
+        .or_else(|| begun(found, &known))
+        .or_else(|| nearest(found, known.iter().copied(), bound));
+    name.map(|name| format!("; did you mean {name:?}?")).unwrap_or_default()
+}
+
+/// The only known name that begins with these words and has more.
+fn begun<'a>(found: &str, known: &[&'a str]) -> Option<&'a str> {
+    let has_more = |name: &&str| name.strip_prefix(found).is_some_and(|rest| rest.starts_with('-'));
+    let mut names = known.iter().copied().filter(has_more);
+    let first = names.next()?;
+    names.all(|other| other == first).then_some(first)
 }
 
 /// The known name that differs in the fewest letters, if at most `edits_max` differ. The first of several wins.
@@ -61,6 +74,8 @@ mod tests {
             ("Http", "; did you mean \"http\"?"),
             ("see", "; did you mean \"sse\"?"),
             ("sdio", "; did you mean \"stdio\"?"),
+            ("reload", "; did you mean \"reload-remove\"?"),
+            ("load", ""),
             ("no-such-scenario", ""),
             ("", ""),
             ("x", ""),

@@ -196,8 +196,11 @@ impl fmt::Display for Counts {
             (self.unavailable, "unavailable"),
         ];
         let parts = all.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
-        let noun = if self.plans == 1 { "plan" } else { "plans" };
-        write!(f, "{} {noun}: {}", self.plans, parts.collect::<Vec<_>>().join(", "))
+        match self.plans {
+            0 => f.write_str("0 plans"),
+            1 => write!(f, "1 plan: {}", parts.collect::<String>()),
+            n => write!(f, "{n} plans: {}", parts.collect::<Vec<_>>().join(", ")),
+        }
     }
 }
 

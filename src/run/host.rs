@@ -232,5 +232,9 @@ fn mode_of(history: &History) -> String {
     }
     let noun = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
     let servers: Vec<String> = opened.iter().map(|(name, n)| format!("{name} {n}")).collect();
-    format!("connections opened: {} (prompted {})", servers.join(", "), noun(n_prompted, "time"))
+    format!(
+        "connections opened: {} (the plan prompted the application {})",
+        servers.join(", "),
+        noun(n_prompted, "time")
+    )
 }

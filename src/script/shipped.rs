@@ -19,11 +19,13 @@ pub fn shipped_names() -> Vec<&'static str> {
 /// The shipped script of this name.
 ///
 /// # Errors
-/// When there is none, with the names there are.
+/// When there is none, with the command that shows the names.
 pub fn shipped(name: &str) -> Result<Script, InputError> {
     let Some(text) = shipped_text(name) else {
-        let (near, names) = (did_you_mean(name, shipped_names()), shipped_names().join(", "));
-        let message = format!("found no shipped script of this name, expected one of {names}{near}");
+        let near = did_you_mean(name, shipped_names());
+        let message = format!(
+            "found no shipped script of this name, expected one that `mcp-mock list` shows, or a file that ends in .toml{near}"
+        );
         return Err(InputError::whole(name, message));
     };
     Script::from_toml(name, &format!("mock-servers/scripts/{name}.toml"), text)

@@ -144,6 +144,16 @@ impl<'a> Bench<'a> {
         })
     }
 
+    /// The last line that the adapter wrote to stderr. In most languages it names the error that ended the process.
+    pub(super) fn last_error(&self) -> Option<String> {
+        let [_, stderr] = &self.outputs;
+        let bytes = read_head(stderr, OUTPUT_BYTES_MAX);
+        let text = String::from_utf8_lossy(&bytes);
+        let last = text.lines().rfind(|line| !line.trim().is_empty())?;
+        let line: String = without_secrets(last).chars().take(120).collect();
+        Some(format!("stderr ends with {line:?}"))
+    }
+
     /// How the adapter's process ended, as text; `None` while it runs.
     pub(super) fn ending(&self) -> Option<String> {
         let end = self.supervised.loader_end_now()?;

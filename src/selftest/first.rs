@@ -67,7 +67,7 @@ async fn accept(bench: &Bench<'_>, notes: &mut Notes) -> Option<TcpStream> {
         }
         () = tokio::time::sleep(limit) => format!("the adapter did not connect within {} ms (limit start)", limit.as_millis()),
     };
-    let output = bench.output().map(|line| format!("; {line}")).unwrap_or_default();
+    let output = bench.last_error().or_else(|| bench.output()).map(|line| format!("; {line}")).unwrap_or_default();
     notes.fail("dials-home", format!("{because}{output}"));
     None
 }

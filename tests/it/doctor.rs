@@ -114,6 +114,10 @@ fn an_untestable_adapter_is_distinguished_from_a_failing_one() {
     assert!(ran.stdout.contains("found no program \\\"no-such-program\\\" in PATH"), "{}", ran.stdout);
     let text = rig.finish(rig.command(&["doctor", "--adapter", &missing, "--out", &rig.out().display().to_string()]));
     assert!(text.stdout.starts_with("UNAVAILABLE x: "), "{}", text.stdout);
+    let dying =
+        "name = \"x\"\nlane = \"command\"\ncommand = [\"/bin/sh\", \"-c\", \"echo hi; echo boom >&2; exit 3\"]\n";
+    let dying = rig.file("dying.toml", dying).display().to_string();
+    assert!(test(&rig, &dying, &[]).stdout.contains("exit code 3; stderr ends with \\\"boom\\\""));
 }
 
 /// The rules of both tables, told apart.

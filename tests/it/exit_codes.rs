@@ -65,6 +65,8 @@ fn usage_errors_are_two() {
         &["explain", "no-such-id"],
         &["check"],
         &["check", "no-such-file"],
+        &["check", "/"],
+        &["host", "--transport", "sse", "--", "true"],
         &["replay", "no-such-file"],
     ] {
         let ran = rig.finish(rig.command(arguments));

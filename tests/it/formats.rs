@@ -87,6 +87,7 @@ fn the_key_of_a_scenario_that_is_for_sessions_that_last_keeps_others_out() {
     let plan = &ran.plans()[0];
     assert_eq!(plan["verdict"], "not-applicable", "{}", ran.stdout);
     assert!(plan["because"].as_str().unwrap().contains("per-call"), "{plan}");
+    assert!(ran.stderr.contains("nothing was judged"), "{}", ran.stderr);
     let ran = rig.run(&[&scenario, "--loader", "reference", "--transport", "stdio", "--polite-only"]);
     assert_eq!(ran.plans()[0]["verdict"], "pass", "{}", ran.stdout);
 }

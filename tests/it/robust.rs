@@ -362,6 +362,10 @@ fn a_run_of_nothing_says_why() {
         assert!(ran.stderr.contains("nothing was selected") && ran.stderr.contains(why), "{}", ran.stderr);
         assert_eq!(ran.report()["counts"]["plans"], 0);
     }
+    let mut command = rig.command(&["run", "load-call-close", "--tier", "foreign", "--out"]);
+    command.arg(rig.out());
+    let ran = rig.finish(command);
+    assert!(ran.stdout.starts_with("0 plans\nresults in "), "no table without rows: {}", ran.stdout);
 }
 
 #[test]

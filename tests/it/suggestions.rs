@@ -45,6 +45,7 @@ fn a_slip_in_an_argument_is_answered_with_the_name_that_was_meant() {
         ("client suite", &["client", "--command", "true", "--suite", "lifecicle"], "lifecycle"),
         ("list", &["list", "scenarioes"], "scenarios"),
         ("explained invariant", &["explain", "nothing-survive"], "nothing-survives"),
+        ("first words of an invariant", &["explain", "call-after-load"], "call-after-load-succeeds"),
         ("explained fault", &["explain", "redirct-loop"], "redirect-loop"),
         ("explained requirement", &["explain", "LC-CAN01"], "LC-CAN-01"),
         ("explained promise", &["explain", "closes-server"], "closes-servers"),

@@ -195,11 +195,14 @@ fn a_trace_says_what_it_cannot_show() {
     for expected in [
         "trace.jsonl: pass\n",
         " not observable in a trace\n",
-        "  not observable: a trace does not show the operations of a loader: ",
-        "  not observable: a trace does not show HTTP exchanges, and they matter unless `transport` is stdio: ",
+        "  not observable: a trace does not show the operations of a loader:\n    ",
+        "  not observable: a trace does not show HTTP exchanges, and they matter unless `transport` is stdio:\n    ",
     ] {
         assert!(ran.stdout.contains(expected), "expected {expected:?} in {}", ran.stdout);
     }
+    let is_of_ids = |line: &&str| line.starts_with("    ");
+    let long: Vec<_> = ran.stdout.lines().filter(is_of_ids).filter(|line| line.len() > 110).collect();
+    assert!(long.is_empty(), "{long:#?}");
 }
 
 #[test]

@@ -236,8 +236,8 @@ pub(crate) struct HostArgs {
     /// Servers with their scripts [default: those of the plan, or server=polite].
     #[arg(long, value_name = "NAME=SCRIPT", value_delimiter = ',')]
     pub servers: Vec<String>,
-    /// Transport to the servers: stdio or http [default: http if a {url} placeholder is used, else stdio].
-    #[arg(long, value_name = "TRANSPORT", value_parser = transport())]
+    /// Transport to the servers [default: http if a {url} placeholder is used, else stdio].
+    #[arg(long, value_name = "TRANSPORT", value_parser = host_transport())]
     pub transport: Option<Transport>,
     /// Run servers that ignore the end of their input and SIGTERM.
     #[arg(long)]
@@ -289,7 +289,7 @@ pub(crate) struct CheckArgs {
     /// Histories, journals or traces, or plan folders.
     #[arg(value_name = "HISTORY", required = true)]
     pub histories: Vec<PathBuf>,
-    /// The recorder of the files. By default, the first line of each file shows it.
+    /// What recorded the files, if mcp-lifecheck did not. By default, the first line of each file shows it.
     #[arg(long, value_name = "KIND")]
     pub from: Option<FromArg>,
     /// Output format.
@@ -356,8 +356,17 @@ fn limits_with(changed: &[(String, Duration)]) -> Limits {
 
 /// Reads the name of a transport.
 fn transport() -> impl TypedValueParser<Value = Transport> {
+    one_of(Transport::ALL)
+}
+
+/// Reads the name of a transport that an application can have.
+fn host_transport() -> impl TypedValueParser<Value = Transport> {
+    one_of([Transport::Stdio, Transport::Http])
+}
+
+fn one_of<const N: usize>(transports: [Transport; N]) -> impl TypedValueParser<Value = Transport> {
     let named = |name: String| Transport::named(&name).expect("the parser takes names of transports only");
-    PossibleValuesParser::new(Transport::ALL.map(Transport::as_str)).map(named)
+    PossibleValuesParser::new(transports.map(Transport::as_str)).map(named)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

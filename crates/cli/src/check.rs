@@ -12,11 +12,14 @@ use mcp_lifecheck::run::{ExitReason, JudgedHistory, RunError};
 use crate::args::{CheckArgs, FromArg};
 use crate::print::say;
 
+/// Longest line of ids.
+const IDS_WIDTH: usize = 100;
+
 /// Judges recorded histories.
 pub(crate) fn check(arguments: &CheckArgs) -> Result<ExitReason, RunError> {
     let mut judged = Vec::new();
     for path in &arguments.histories {
-        let path = history_path(path);
+        let path = history_path(path)?;
         let read = judge(&path, arguments.from)?;
         judged.push((path, read));
     }
@@ -46,8 +49,17 @@ fn first_line(path: &Path) -> Result<String, InputError> {
     Ok(lines.into_iter().find(|line| !line.trim().is_empty()).unwrap_or_default())
 }
 
-fn history_path(path: &Path) -> PathBuf {
-    if path.is_dir() { path.join("history.jsonl") } else { path.to_path_buf() }
+fn history_path(path: &Path) -> Result<PathBuf, InputError> {
+    if !path.is_dir() {
+        return Ok(path.to_path_buf());
+    }
+    let history = path.join("history.jsonl");
+    if history.exists() {
+        return Ok(history);
+    }
+    let message = "found a folder without history.jsonl, expected the folder of one plan, such as \
+                   target/mcp-lifecheck/last/PLAN";
+    Err(InputError::whole(&path.display().to_string(), message))
 }
 
 fn text_of(arguments: &CheckArgs, judged: &[(PathBuf, JudgedHistory)]) -> String {
@@ -81,9 +93,23 @@ fn not_observable_text(judged: &JudgedHistory) -> String {
     let n_hidden = by_reason.values().map(Vec::len).sum();
     let mut text = format!("  {} held, {} not observable in {}\n", rules(n_passed), rules(n_hidden), origin.name());
     for (because, ids) in by_reason {
-        text.push_str(&format!("  not observable: {because}: {}\n", ids.join(", ")));
+        text.push_str(&format!("  not observable: {because}:\n{}", wrapped(&ids)));
     }
     text
+}
+
+/// Ids in lines of readable length, each line indented.
+fn wrapped(ids: &[&str]) -> String {
+    let mut lines = vec![String::new()];
+    for (index, id) in ids.iter().enumerate() {
+        let item = if index + 1 < ids.len() { format!("{id},") } else { (*id).to_owned() };
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(&item),
+            Some(line) if line.len() + 1 + item.len() <= IDS_WIDTH => line.push_str(&format!(" {item}")),
+            Some(_) | None => lines.push(item),
+        }
+    }
+    lines.iter().map(|line| format!("    {line}\n")).collect()
 }
 
 /// The exit reason of these verdicts, without a baseline.

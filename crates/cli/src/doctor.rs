@@ -56,7 +56,7 @@ pub(crate) fn doctor(arguments: &DoctorArgs, parent: Option<OwnedFd>) -> Result<
     let children = Path::new("/proc/self/task").join(std::process::id().to_string()).join("children");
     let table = if children.exists() { "by children lists" } else { "UNAVAILABLE: the kernel keeps no children lists" };
     say(&format!("process table  {table}"))?;
-    say("replay         order through gates; a real or foreign plan repeats its order, not its instruction timing")?;
+    say("replay         repeats the steps and gates of a plan in their order, not the exact times")?;
     let failed = arguments.provision && !all_available;
     Ok(if failed { ExitReason::Inconclusive } else { ExitReason::Conforms })
 }

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 
 use mcp_lifecheck::foreign::Secrets;
 use mcp_lifecheck::host::{ConfigShape, ConfigSource, HostSettings, prepared};
-use mcp_lifecheck::plan::{InputError, Limits, Revision, ShutdownBehaviour, Transport, read_text};
+use mcp_lifecheck::plan::{InputError, Limits, Revision, ShutdownBehaviour, read_text};
 use mcp_lifecheck::run::{
     Accepted, ExitReason, HostRun, Hosted, Ownership, RunError, RunFolder, RunOutcome, RunProcess, page_driver,
     read_host_baseline, shell_word, tasks, write_reports,
@@ -63,17 +63,10 @@ fn settings(arguments: &HostArgs) -> Result<HostSettings, RunError> {
             step_limits.insert(name.clone(), *value);
         }
     }
-    let transport = match arguments.transport {
-        None => None,
-        Some(transport @ (Transport::Stdio | Transport::Http)) => Some(transport),
-        Some(found) => {
-            return Err(RunError::usage(format!("found transport {found}, expected stdio or http")));
-        }
-    };
     Ok(HostSettings {
         plan: arguments.plan.clone(),
         servers: servers(&arguments.servers)?,
-        transport,
+        transport: arguments.transport,
         command: arguments.command.clone(),
         config: config(arguments)?,
         page: None,

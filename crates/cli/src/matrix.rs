@@ -17,7 +17,9 @@ pub(crate) fn matrix_tables(report: &RunReport) -> String {
         push(&mut text, format_args!("{:>3}  {loader}", letters(index)));
     }
     push(&mut text, format_args!("{}", scenario_table(report)));
-    push(&mut text, format_args!("{}", invariant_table(report)));
+    if !broken(report).is_empty() {
+        push(&mut text, format_args!("{}", invariant_table(report)));
+    }
     push(
         &mut text,
         format_args!("-: not applicable; ?: inconclusive; unseen: not observable; vacuous: never put to the test"),

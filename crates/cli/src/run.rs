@@ -145,6 +145,9 @@ fn perform(
     let written = write_reports(folder.path(), &report, with_json(&output.format))?;
     let outcome = RunOutcome::of(&report, &accepted);
     complain_of_losses(&report, &folder, &written);
+    if report.counts.plans > 0 && report.counts.not_applicable == report.counts.plans {
+        complain(format_args!("nothing was judged: no selected plan is applicable; the report says why"));
+    }
     if report.interrupted {
         let n_lost = report.plans.iter().filter(|plan| plan.is_interrupted).count();
         complain(format_args!("interrupted: {n_lost} of {} plans have no verdict", report.plans.len()));
@@ -202,10 +205,10 @@ fn text_of(report: &RunReport, outcome: &RunOutcome, folder: &RunFolder, output:
         line(format_args!("UNAVAILABLE {loader}: {because}"));
     }
     if !output.results.quiet {
-        if report.loaders.len() > 1 {
-            line(format_args!("{}", matrix_tables(report)));
-        } else {
-            line(format_args!("{}", run_table(report)));
+        match report.loaders.len() {
+            0 => {}
+            1 => line(format_args!("{}", run_table(report))),
+            _ => line(format_args!("{}", matrix_tables(report))),
         }
         let causes = causes_text(&shown);
         if !causes.is_empty() {
@@ -217,7 +220,7 @@ fn text_of(report: &RunReport, outcome: &RunOutcome, folder: &RunFolder, output:
         if let Some(comparison) = &report.comparison {
             line(format_args!("{}", comparison_text(comparison)));
         }
-        for (loader, row) in report.modes.iter().filter(|(_, row)| !row.declared) {
+        for (loader, row) in report.modes.iter().filter(|(_, row)| !row.declared && row.calls > 0) {
             line(format_args!("{loader} mode: {} (inferred: {})", row.mode, row.evidence()));
         }
         line(format_args!("{}", report.counts));

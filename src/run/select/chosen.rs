@@ -75,7 +75,7 @@ pub fn scenarios(names: &[String]) -> Result<Vec<Chosen>, RunError> {
         } else if is_file_name(name) {
             vec![scenario_file(Path::new(name))?]
         } else {
-            let expected = "a scenario, a suite or a scenario file (see `mcp-lifecheck list scenarios` and `mcp-lifecheck list suites`)";
+            let expected = "a scenario, a suite or a scenario file that ends in .toml (see `mcp-lifecheck list scenarios` and `mcp-lifecheck list suites`)";
             return Err(unknown_scenario("", name, expected));
         };
         for chosen in more {

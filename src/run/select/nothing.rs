@@ -20,7 +20,10 @@ pub fn why_nothing(scenarios: &[Chosen], targets: &[Target], variants: &Variants
     if !scenarios.iter().any(|chosen| speaks(&chosen.scenario)) {
         return match variants.revision {
             Some(revision) => format!("no chosen scenario is for revision {revision}"),
-            None => format!("no chosen scenario is for revision {} or an older one", Revision::NEWEST_HANDSHAKE),
+            None => format!(
+                "no chosen scenario is for revision {} or an older one; `--revision 2026-07-28` runs those for the stateless generation",
+                Revision::NEWEST_HANDSHAKE
+            ),
         };
     }
     let is_for = |scenario: &Scenario| wanted.iter().any(|one| scenario.runs_over(*one));
