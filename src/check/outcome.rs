@@ -158,21 +158,19 @@ fn is_held(view: &View, server: &str, ended: OperationEnd<'_>) -> bool {
 ///
 /// Counter-examples: A call cannot succeed while a script holds its request. A call fails if its server answered it with an
 /// error: `answer-reaches-its-caller` judges the result that its caller gets. A call may fail if it was in flight when
-/// cleanup began, if the driver cancelled it, or if a reload removed its server.
+/// cleanup began, if the driver cancelled it, or if a reload removed its server. But a call that nobody cancelled does not
+/// end as cancelled: whatever its server does, its caller would take that for its own cancellation.
 pub(super) fn judge_call(event: &Event, view: &View, operation: &Operation, ended: OperationEnd<'_>) -> Success {
     let Some(server) = &operation.server else { return Success::Excused };
     if operation.loaded.is_none() || operation.is_excused() || !operation.is_promised {
         return Success::Excused;
     }
-    // An answer that the journal shows, even an error, cancels nothing.
-    let is_answered = operation.requests.iter().any(|request| request.answered.is_some()) && !operation.is_ambiguous;
-    let is_cancelled = matches!(ended, OperationEnd::Completed(Outcome::Cancelled));
-    let is_cancelled_unasked = is_cancelled && is_answered && view.shows_messages(server);
+    let is_cancelled_unasked = matches!(ended, OperationEnd::Completed(Outcome::Cancelled));
     if !view.must_call(operation, server) && !is_cancelled_unasked {
         return Success::Excused;
     }
     let is_delayed = view.server(server).is_some_and(|server| server.delayed.is_some());
-    if is_delayed && operation.is_unanswered() {
+    if is_delayed && operation.is_unanswered() && !is_cancelled_unasked {
         return Success::Excused;
     }
     match miss_of(event, operation, ended) {

@@ -37,6 +37,7 @@ pub(super) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
         Kind::StreamEvent,
         Kind::WireReceived,
         Kind::WireSent,
+        Kind::WireEof,
         Kind::HttpEnded,
     ],
     hears: Hears::only(&[(Kind::OperationCompleted, &[Of::Action(Action::Call)])]),
@@ -179,8 +180,12 @@ impl AbandonedRequests {
                     (0..self.calls.receive(connection, part)).for_each(|_| tally.held());
                 }
             }
-            EventKind::HttpEnded { exchange, .. } => {
+            EventKind::HttpEnded { exchange, how } => {
                 if let Some(asked) = self.asked.get(&exchange_of(event, exchange)) {
+                    // The cleanup ends what a timeout has left open.
+                    if *how == WireEnd::ByClient && view.last_close().is_some_and(|close| close > asked.seq) {
+                        self.calls.cut(event.seq, view, &asked.connection, |id| *id == asked.id);
+                    }
                     self.calls.forget(&asked.connection, &asked.id);
                 }
             }

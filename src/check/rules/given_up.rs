@@ -29,6 +29,8 @@ pub(super) struct GivenUpCall {
     pub(super) owed: Option<Seq>,
     /// Whether only the time shows that its client had its chance.
     pub(super) is_timed: bool,
+    /// Whether its loader had waited for as long as it promises, and promises to announce what it gives up.
+    is_own_timeout: bool,
 }
 
 impl GivenUpCalls {
@@ -37,7 +39,8 @@ impl GivenUpCalls {
     /// Counter-examples: Other rules judge a call that the driver cancelled, or that a cleanup overtook. A fault that
     /// garbles messages may have answered the request. If the connection ended, or the answer came before the next
     /// request of the client, nothing is left to cancel. A client that ends its connection at once after the failure
-    /// has abandoned the request properly.
+    /// has abandoned the request properly, unless it promises to give up after that time and to announce it: its
+    /// announcement comes before the cleanup that ends the connection.
     pub(super) fn see(&mut self, event: &Event, view: &View, is_open: impl Fn(&ConnectionId, &Name) -> bool) {
         match &event.kind {
             EventKind::OperationCompleted { operation, outcome: Outcome::Failed(_) } => {
@@ -54,6 +57,7 @@ impl GivenUpCalls {
                             goes_on: false,
                             owed: None,
                             is_timed: false,
+                            is_own_timeout: is_own_timeout(event, call, view),
                         });
                     }
                 }
@@ -68,6 +72,7 @@ impl GivenUpCalls {
                     }
                 }
             }
+            EventKind::WireEof { connection } => self.cut(event.seq, view, connection, |_| true),
             _ => {}
         }
     }
@@ -82,6 +87,17 @@ impl GivenUpCalls {
             self.all.iter_mut().filter(|call| call.connection == *connection).for_each(|call| call.goes_on = true);
         }
         n_before - self.all.len()
+    }
+
+    /// Takes the end of what carries some requests of a connection, if their client ended it.
+    pub(super) fn cut(&mut self, at: Seq, view: &View, connection: &ConnectionId, concerns: impl Fn(&Name) -> bool) {
+        if view.signalled().is_some() || view.ending().is_some() {
+            return;
+        }
+        let is_it = |call: &GivenUpCall| call.connection == *connection && concerns(&call.id) && call.is_own_timeout;
+        let is_open = |call: &GivenUpCall| is_it(call) && is_unanswered(view, connection, &call.id);
+        let cut = self.all.iter_mut().filter(|call| call.owed.is_none() && is_open(call));
+        cut.for_each(|call| call.owed = Some(at));
     }
 
     /// Forgets a request whose exchange has ended before its client had its chance to cancel it.
@@ -101,7 +117,19 @@ fn is_given_up(call: &Operation, view: &View) -> bool {
     call.action == Action::Call && !call.is_excused() && !call.is_ambiguous && shows_messages
 }
 
+/// Whether a loader gives up a call as it promises: after its bound, and with an announcement.
+fn is_own_timeout(event: &Event, call: &Operation, view: &View) -> bool {
+    let promises = view.promises();
+    let waited = call.started.map(|(_, at_us)| Duration::from_micros(event.at_us.saturating_sub(at_us)));
+    promises.announces_cancel && promises.call_bound.is_some_and(|bound| waited >= Some(bound.0))
+}
+
 /// Whether a request was neither answered nor cancelled, and its connection is there.
 fn is_pending(view: &View, connection: &ConnectionId, id: &Name) -> bool {
-    view.connection(connection).is_some_and(|known| known.gone.is_none() && known.unanswered.contains_key(id))
+    view.connection(connection).is_some_and(|known| known.gone.is_none()) && is_unanswered(view, connection, id)
+}
+
+/// Whether a request was neither answered nor cancelled, as far as the end of its connection shows.
+fn is_unanswered(view: &View, connection: &ConnectionId, id: &Name) -> bool {
+    view.connection(connection).is_some_and(|known| known.unanswered.contains_key(id))
 }

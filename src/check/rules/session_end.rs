@@ -4,35 +4,51 @@ use crate::check::host::{ServerExchange, exchange_of, is_responsible};
 use crate::check::lessons::{Lesson, ServerSocket, Sockets, socket_of};
 use crate::check::rules::session_loss::lateness;
 use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, Kind, Seq, ServerEnd, SessionId, Table};
+use crate::history::{Event, EventKind, Header, KeySet, Kind, Seq, ServerEnd, SessionId, Table};
 use crate::plan::Promise;
 
 /// Counter-examples: A server may refuse the DELETE or never answer it; sending it is enough. The client need not send
 /// a DELETE for a session that was lost, or whose server was made to misbehave since. If cleanup overtakes
-/// `initialize`, the client may never have read the id, so a session that no request has named is not judged.
+/// `initialize`, the client may never have read the id, so a session that no request has named is not judged. A server that
+/// refuses the DELETE does not end the streams of the session, so the client closes them.
 pub(super) const SESSION_DELETED: Invariant = Invariant {
     id: "session-deleted",
     property: Property::Liveness,
     level: Level::Own,
-    claim: "cleanup sends DELETE for every session that has an id",
-    source: "the loader's promise sends-delete; 2025-11-25, basic/transports, Session Management (SHOULD)",
+    claim: "cleanup sends DELETE for every session that has an id, and leaves none of its streams open",
+    source: "the loader's promise sends-delete; 2025-11-25, basic/transports, Session Management (SHOULD); basic/lifecycle, Shutdown, HTTP",
     requirement: &["LC-SESS-07", "VG-06"],
     applies: AppliesTo::SESSIONS,
     needs: Promise::SendsDelete,
     witness: Witness::Always,
-    kinds: &[Kind::SessionOpened, Kind::SessionClosed, Kind::HttpReceived, Kind::GraceExpired],
+    kinds: &[
+        Kind::SessionOpened,
+        Kind::SessionClosed,
+        Kind::HttpReceived,
+        Kind::HttpAnswered,
+        Kind::HttpEnded,
+        Kind::MockEnding,
+        Kind::GraceExpired,
+    ],
     hears: Hears::ALL,
     vacuous: "cleanup found no session whose id was in use",
     explain: "Cleanup was over, and the client had not deleted a session. The server keeps the session and its \
         resources until it expires; on a remote server these are memory and licences that somebody else pays for.\n\n\
         Look at which session it is; most often it is one that a renewal or a second load replaced. To fix it, send \
-        DELETE wherever you abandon a session, with a bound on the wait.",
+        DELETE wherever you abandon a session, with a bound on the wait.\n\n\
+        Or the server refused the DELETE, and the stream that its client had opened with GET was still open. It costs \
+        both sides a socket and a task. To fix it, close the stream where you delete the session, whatever the answer is.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(DeletedSessions::default()) },
 };
 
 #[derive(Default)]
 struct DeletedSessions {
     open: Table<SessionId, OpenSession>,
+    /// Sessions that their clients have asked to delete.
+    deleted: KeySet<SessionId>,
+    /// Streams that were requested with GET: session and request.
+    requested: Table<ServerExchange, (SessionId, Seq)>,
+    streams: Table<ServerExchange, (SessionId, Seq)>,
 }
 
 struct OpenSession {
@@ -49,15 +65,32 @@ impl Monitor for DeletedSessions {
                 let server = event.source.server().unwrap_or_default().into();
                 self.open.insert(session.clone(), OpenSession { opened: event.seq, server, is_known: false });
             }
+            // Its server ends its streams.
             EventKind::SessionClosed { session, .. } => {
                 self.open.swap_remove(session);
+                self.requested.retain(|_, (of, _)| of != session);
+                self.streams.retain(|_, (of, _)| of != session);
             }
             EventKind::HttpReceived { verb, session: Some(session), .. } if verb == "DELETE" => {
+                self.deleted.insert(session.clone());
                 let Some(_) = self.open.swap_remove(session) else { return };
                 tally.held();
             }
-            EventKind::HttpReceived { session: Some(session), .. } => {
+            EventKind::HttpReceived { verb, exchange, session: Some(session), .. } => {
                 self.open.entry(session.clone()).and_modify(|open| open.is_known = true);
+                if verb == "GET" {
+                    self.requested.insert(exchange_of(event, exchange), (session.clone(), event.seq));
+                }
+            }
+            EventKind::HttpAnswered { exchange, streams, .. } => {
+                let exchange = exchange_of(event, exchange);
+                let requested = self.requested.swap_remove(&exchange).filter(|_| *streams);
+                self.streams.extend(requested.map(|requested| (exchange, requested)));
+            }
+            EventKind::HttpEnded { exchange, .. } => drop(self.streams.swap_remove(&exchange_of(event, exchange))),
+            EventKind::MockEnding { .. } => {
+                let server = event.source.server().unwrap_or_default();
+                self.streams.retain(|(of, _), _| of != server);
             }
             EventKind::GraceExpired { after } if after == "close" => self.due(event, view, tally),
             _ => {}
@@ -68,6 +101,7 @@ impl Monitor for DeletedSessions {
 impl DeletedSessions {
     fn due(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         let Some((closed, _)) = view.closed() else { return };
+        self.streams_due(event, view, closed, tally);
         self.open.retain(|session, OpenSession { opened, server, is_known }| {
             if *opened > closed {
                 return true;
@@ -80,6 +114,23 @@ impl DeletedSessions {
                 tally.broken(Violation::new("not-deleted", because, &[*opened, closed, event.seq]));
             }
             false
+        });
+    }
+
+    /// Judges the streams of deleted sessions after the cleanup and its grace.
+    fn streams_due(&mut self, event: &Event, view: &View, closed: Seq, tally: &mut Tally) {
+        self.streams.retain(|(server, _), (session, requested)| {
+            let is_due = *requested < closed && self.deleted.contains(session);
+            let impaired = view.server(server).and_then(|server| server.impaired);
+            if is_due && impaired.is_none_or(|impaired| impaired < *requested) {
+                let because = format!(
+                    "the stream of session {session} of {server}, requested at {requested}, was still open at {}, after the cleanup that ended at {closed}, and its DELETE had not ended the session",
+                    event.seq
+                );
+                let witness = [*requested, closed, event.seq];
+                tally.broken(Violation::new("stream-left", because, &witness).as_warning());
+            }
+            !is_due
         });
     }
 }
