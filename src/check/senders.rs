@@ -3,7 +3,6 @@
 //! The journal of a server has the messages of every client that reached it. Two of them have the same sender if they came
 //! over the same pipes or the same socket, or if the harness started one program and no other could have sent them.
 
-use crate::check::View;
 use crate::check::metadata::CLIENT;
 use crate::history::{Event, EventKind, Header, Message, Name, SocketId, Table};
 
@@ -70,10 +69,10 @@ impl Senders {
         }
     }
 
-    /// The program that sent a message: everything that a loader or a conformance client sends comes from one.
-    pub(super) fn program(&self, event: &Event, view: &View) -> Sender {
+    /// The program that sent a message. In a history of a loader, as in one of a conformance client, one program sends everything.
+    pub(super) fn program(&self, event: &Event, is_of_loader: bool) -> Sender {
         let connection = self.connection(event);
-        if self.is_client || view.is_ready() { Sender { socket: None, ..connection } } else { connection }
+        if self.is_client || is_of_loader { Sender { socket: None, ..connection } } else { connection }
     }
 
     /// The pipes or the socket of the message that has just arrived.

@@ -111,7 +111,7 @@ impl Monitor for Fallbacks {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
-                let sender = view.senders().program(event, view);
+                let sender = view.senders().program(event, view.is_ready());
                 for part in parts(message).iter().filter(|part| part.is_any_request()) {
                     let exchange = view.carrier(event).map(|carrier| carrier.exchange.clone());
                     let is_probe = part.is_request("server/discover") || revision_of(part).is_some();

@@ -85,7 +85,8 @@ impl Monitor for RefusedRevisions {
         self.answers.see(event, view);
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
-                let (place, program) = (view.senders().connection(event), view.senders().program(event, view));
+                let (place, program) =
+                    (view.senders().connection(event), view.senders().program(event, view.is_ready()));
                 for part in parts(message).iter().filter(|part| part.is_any_request()) {
                     let (Some(revision), Some(id)) = (revision_of(part), part.id()) else { continue };
                     let mut senders = vec![place.clone().named_in(part), program.clone().named_in(part)];

@@ -377,7 +377,7 @@ impl StatelessServers {
     /// Whether a request comes from a client of the stateless generation: it says so, or came from a place that carried
     /// such messages, or there is one client. An older client may try a GET at any server.
     fn is_of_generation(&self, event: &Event, view: &View, headers: &BTreeMap<String, String>) -> bool {
-        let place = view.senders().program(event, view);
+        let place = view.senders().program(event, view.is_ready());
         says_so(headers) || place.is_whole_server() || self.places.contains(&place)
     }
 
@@ -403,7 +403,7 @@ impl Monitor for StatelessServers {
                 self.is_stateless.insert(server(), false);
             }
             EventKind::WireReceived { .. } => {
-                self.places.insert(view.senders().program(event, view));
+                self.places.insert(view.senders().program(event, view.is_ready()));
             }
             EventKind::WireSent { message, .. } if message.at(&["result"]).is_some() => {
                 self.is_stateless.entry(server()).or_insert(true);
