@@ -10,7 +10,7 @@ use std::io;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use rustix::process::setsid;
+use rustix::process::{Signal, setsid};
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
@@ -38,6 +38,8 @@ const DELAY_STEP_US: u64 = 20_000;
 const GIVE_UP: Duration = Duration::from_secs(30);
 /// From the start of a supervisor to its launch line.
 const LAUNCH_LIMIT: Duration = Duration::from_secs(10);
+/// Longest wait for the end of a process that was killed. It ends at once, as soon as it gets a processor.
+const KILLED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Why a supervisor failed.
 #[derive(Debug, thiserror::Error)]
@@ -335,7 +337,14 @@ impl Supervisor {
             Some(pid) => self.session.tree().into_iter().find(|process| process.pid == pid),
         };
         match target {
-            Some(process) if !has_ended(&process) => os::send_signal(&process, signal),
+            Some(process) if !has_ended(&process) => {
+                let sent = os::send_signal(&process, signal);
+                // What comes after the kill of a server must find its pipes closed.
+                if signal == Signal::KILL && pid.is_some() && sent == Signalled::Sent {
+                    os::await_end(&process, KILLED_WITHIN);
+                }
+                sent
+            }
             Some(_) | None => Signalled::Gone,
         }
     }

@@ -260,7 +260,7 @@ fn what_is_wrong_before_anything_runs_is_exit_2_with_its_place() {
         (SHORT, &[], &["/nonexistent/host"], 2, "no program"),
         (SHORT, &[], &["true", "{url:c}"], 2, "argument 1 of the command:1: found server \"c\", expected one of a, b"),
         (SHORT, &["--config-template", &template], &["true"], 2, "t.json:2:7: found placeholder {nope}"),
-        (SHORT, &["--transport", "memory"], &["true"], 2, "expected stdio or http"),
+        (SHORT, &["--transport", "memory"], &["true"], 2, "[possible values: stdio, http]"),
         (SHORT, &["--limit", "nope=1s"], &["true"], 2, "nope"),
         (SHORT, &["--config-shape", "nope"], &["true"], 2, "vscode"),
     ];

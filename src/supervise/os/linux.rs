@@ -6,12 +6,15 @@ use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{
     Pid, PidfdFlags, Resource, Rlimit, Signal, getrlimit, kill_process_group, pidfd_open, pidfd_send_signal,
     set_child_subreaper, set_parent_process_death_signal, setrlimit,
 };
 use rustix::system::sysinfo;
+use rustix::time::Timespec;
 
 use crate::process_table::{self, Stat};
 use crate::supervise::protocol::{ProcessFacts, Sample, Signalled};
@@ -115,6 +118,18 @@ pub(in crate::supervise) fn send_signal(process: &ProcessFacts, signal: Signal) 
     match pidfd_send_signal(&pidfd, signal) {
         Ok(()) => Signalled::Sent,
         Err(_) => Signalled::Gone,
+    }
+}
+
+/// Waits until exactly this process has ended, at most for this long. Only then are all its descriptors closed: it may close its link
+/// before its pipes.
+pub(in crate::supervise) fn await_end(process: &ProcessFacts, limit: Duration) {
+    let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else { return };
+    let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    let limit = Timespec::try_from(limit).ok();
+    if !has_ended(process) {
+        // An interrupted wait is only shorter.
+        let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], limit.as_ref());
     }
 }
 

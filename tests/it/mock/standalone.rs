@@ -85,13 +85,13 @@ fn a_script_that_cannot_run_is_refused_with_exit_code_2() {
     assert_eq!(code, 2);
     assert!(text.contains("bad.toml:4:7: found drop on start"), "{text}");
     let cases: [(&[&str], &str); 18] = [
-        (&["stdio", "--script", "nobody"], "expected one of bytes-in-call, call-400-empty"),
+        (&["stdio", "--script", "nobody"], "expected one that `mcp-mock list` shows, or a file that ends in .toml"),
         (&["stdio", "--script", "./absent.toml"], "./absent.toml: cannot be read"),
         (&["stdio"], "--script"),
         (&["stdio", "--script", "polite", "--revision", "2027-01-01"], "found revision \"2027-01-01\""),
         (&["stdio", "--script", "polite", "--max-life", "soon"], "expected a duration"),
         (&["http"], "--script"),
-        (&["http", "--script", "nobody"], "expected one of bytes-in-call, call-400-empty"),
+        (&["http", "--script", "nobody"], "expected one that `mcp-mock list` shows"),
         (&["http", "--script", "polite", "--listen", "0.0.0.0:0"], "expected a loopback address"),
         (&["http", "--script", "polite", "--listen", "here"], "--listen"),
         (&["http", "--script", "polite", "--revision", "2024-11-05"], "expected at least 2025-03-26"),
