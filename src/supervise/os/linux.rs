@@ -228,3 +228,21 @@ pub(in crate::supervise) fn stacks(pids: &[u32]) -> String {
 fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
     text.write_fmt(line).expect("writing to a string cannot fail");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use super::*;
+
+    #[test]
+    fn a_killed_process_has_ended_when_its_end_was_awaited() {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let process = facts(child.id()).unwrap();
+        assert!(!has_ended(&process));
+        assert_eq!(send_signal(&process, Signal::KILL), Signalled::Sent);
+        await_end(&process, Duration::from_secs(30));
+        assert!(has_ended(&process));
+        child.wait().unwrap();
+    }
+}
