@@ -8,7 +8,7 @@ const NAME_BYTES_MAX: usize = 100;
 /// The end of a message about an unknown name: `; did you mean "reference"?`, or nothing when no known name is near.
 ///
 /// Near means: at most a third of the letters differ, or one of a name of two letters. Two neighbours that changed places
-/// count as one. A name of which the user wrote only the first words is near as well, if it is the only one.
+/// count as one. The first words of a name are near to it too, if no other known name begins with them.
 #[must_use]
 pub fn did_you_mean<N: AsRef<str>>(found: &str, known: impl IntoIterator<Item = N>) -> String {
     let n_letters = found.chars().count();

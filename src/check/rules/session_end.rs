@@ -44,7 +44,7 @@ pub(super) const SESSION_DELETED: Invariant = Invariant {
 #[derive(Default)]
 struct DeletedSessions {
     open: Table<SessionId, OpenSession>,
-    /// Sessions that their clients have asked to delete.
+    /// Sessions that their clients have asked to delete, and whose servers have not ended them.
     deleted: KeySet<SessionId>,
     /// Streams that were requested with GET: session and request.
     requested: Table<ServerExchange, (SessionId, Seq)>,
@@ -68,6 +68,7 @@ impl Monitor for DeletedSessions {
             // Its server ends its streams.
             EventKind::SessionClosed { session, .. } => {
                 self.open.swap_remove(session);
+                self.deleted.swap_remove(session);
                 self.requested.retain(|_, (of, _)| of != session);
                 self.streams.retain(|_, (of, _)| of != session);
             }
