@@ -223,7 +223,7 @@ impl Names {
         let mut fields = kind_fields(kind);
         let name = fields.remove("kind").and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
         // Texts and paths contain addresses and counters. The loader's identity does not affect its lifecycle.
-        let volatile = ["pid", "command", "connection", "process", "scope", "parent", "context", "text"];
+        let volatile = ["pid", "command", "connection", "process", "scope", "parent", "context", "text", "waited_us"];
         for volatile in
             volatile.into_iter().chain(["url", "path", "query", "session", "socket", "exchange", "peer", "adapter"])
         {

@@ -263,6 +263,7 @@ fn system_kinds() -> Vec<(Kind, BoxedStrategy<EventKind>)> {
             role: text(),
             code: any::<Option<i32>>(),
             signal: prop::option::of(text()),
+            waited_us: any::<Option<u64>>(),
         }
         ProcessOrphan { process: process(), role: text(), pid: any::<Option<u32>>(), command: prop::option::of(text()) }
         ProcessLeft { process: process(), role: text() }

@@ -427,12 +427,13 @@ fn take(report: Report, shared: &Shared, states: &watch::Sender<State>) {
             states.send_modify(|state| state.started = Some(Ok((pid, how))));
         }
         Report::NotStarted { because } => states.send_modify(|state| state.started = Some(Err(because))),
-        Report::Exited { code, signal, at_us } => {
+        Report::Exited { code, signal, waited_us, at_us } => {
             let kind = EventKind::ProcessExited {
                 process: ProcessId::from("p1"),
                 role: "loader".to_owned(),
                 code,
                 signal: signal.clone(),
+                waited_us,
             };
             shared.recorder.record(Source::System, at_us, kind);
             states.send_modify(|state| state.end = Some(LoaderEnd { code, signal }));

@@ -170,6 +170,8 @@ pub enum Report {
         code: Option<i32>,
         /// Name of the signal that killed it, without `SIG`.
         signal: Option<String>,
+        /// Time for which its main thread waited for a processor, in microseconds; `None` if it is already reaped.
+        waited_us: Option<u64>,
         /// CLOCK_MONOTONIC when the supervisor noticed, in microseconds.
         at_us: u64,
     },

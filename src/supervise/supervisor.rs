@@ -277,7 +277,7 @@ impl Supervisor {
         swept.reaped.extend(reaped);
         let root = swept.reaped.iter().find(|(pid, _)| Some(*pid) == self.root_pid);
         if let Some((_, how)) = root {
-            self.loader_ended(how.clone()).await;
+            self.loader_ended(how.clone(), None).await;
         }
         swept
     }
@@ -406,16 +406,18 @@ impl Supervisor {
         if let Some(root) = &self.root
             && let Some(how) = how_it_ended(root.pid)
         {
-            self.loader_ended(how).await;
+            let waited_us = os::waited_us(root.pid);
+            self.loader_ended(how, waited_us).await;
         }
         self.session.reap_template();
         reap_all_but(self.root_pid);
     }
 
     /// Reports the loader's end, once.
-    async fn loader_ended(&mut self, (code, signal): HowEnded) {
+    async fn loader_ended(&mut self, (code, signal): HowEnded, waited_us: Option<u64>) {
+        let at_us = monotonic_us();
         if self.root.take().is_some() {
-            self.send(&Report::Exited { code, signal, at_us: monotonic_us() }).await;
+            self.send(&Report::Exited { code, signal, waited_us, at_us }).await;
         }
     }
 

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use mcp_lifecheck::history::EventKind;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::rig::{Rig, finish};
+use crate::stability::Busy;
 
 /// A load that is never answered: overdue after the limit below, whatever the machine does.
 const MUTE: &str = "about = \"Never loads.\"\nservers = [{ name = \"files\", script = \"mute-initialize\" }]\n[[step]]\ndo = \"load\"\n";
@@ -34,6 +37,23 @@ fn a_bound_that_passed_on_a_stalled_machine_is_tried_once_more_and_then_counts()
 fn a_machine_that_stalls_each_time_leaves_the_plan_inconclusive_after_the_second() {
     let (code, verdict, n_supervisors) = run_stalled(usize::MAX);
     assert_eq!((code, verdict.as_str(), n_supervisors), (3, "inconclusive", 2));
+}
+
+#[test]
+fn the_end_of_a_loader_says_for_how_long_it_waited_for_a_processor() {
+    if !Path::new("/proc/self/schedstat").exists() {
+        return eprintln!("LEFT OUT: the wait for a processor; this kernel does not count it");
+    }
+    let _busy = Busy::start(4);
+    let rig = Rig::new();
+    let ran = rig.run(&["load-call-close", "--polite-only", "--transport", "stdio"]);
+    let history = rig.history(ran.plans()[0]["id"].as_str().unwrap());
+    let ended = history.events().iter().find_map(|event| match &event.kind {
+        EventKind::ProcessExited { role, waited_us, .. } if role == "loader" => Some((event.at_us, *waited_us)),
+        _ => None,
+    });
+    let (at_us, waited_us) = ended.unwrap();
+    assert!(waited_us.is_some_and(|waited_us| 0 < waited_us && waited_us < at_us), "{waited_us:?} of {at_us}");
 }
 
 /// Runs the plan and stops the first `n_stalls` of its supervisors for a while; exit code, verdict, supervisors seen.

@@ -20,7 +20,6 @@ const N_FLIPS: usize = 3;
 const FEWER: &[(&str, usize, &str)] = &[
     ("cancel-prompt", 2, "only a delay breaks it, and two events can be late"),
     ("closed-stays-silent", 1, "only a delay breaks it, and one event can be late"),
-    ("exit-prompt-after-cleanup", 1, "only a delay breaks it, and one event can be late"),
     ("repeats-keep-servers", 0, "it is about a trend of many samples"),
     ("servers-reached", 1, "one message is all that it asks for"),
 ];

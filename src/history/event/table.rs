@@ -269,6 +269,8 @@ with_mock_rows! {
             #[serde(default, skip_serializing_if = "Option::is_none")] code: Option<i32>,
             /// Name of the signal that killed the process, without `SIG`.
             #[serde(default, skip_serializing_if = "Option::is_none")] signal: Option<String>,
+            /// Time for which its main thread was ready to run and waited for a processor, in microseconds; known of the loader only.
+            #[serde(default, skip_serializing_if = "Option::is_none")] waited_us: Option<u64>,
         }
         /// A process survived its owner's end and the grace period.
         ProcessOrphan = "process.orphan" {

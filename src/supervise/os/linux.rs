@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -160,12 +161,23 @@ pub(in crate::supervise) fn runnable_us(pid: u32) -> BTreeMap<u32, u64> {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return BTreeMap::new() };
     let of_thread = |entry: fs::DirEntry| {
         let thread = entry.file_name().to_str()?.parse().ok()?;
-        let text = fs::read_to_string(entry.path().join("schedstat")).ok()?;
-        let mut times_ns = text.split_whitespace().map_while(|time| time.parse::<u64>().ok());
-        let (ran, waited) = times_ns.next().zip(times_ns.next())?;
+        let (ran, waited) = ran_and_waited_ns(&entry.path())?;
         Some((thread, ran.saturating_add(waited) / 1_000))
     };
     threads.flatten().filter_map(of_thread).collect()
+}
+
+/// The time for which the main thread of a process waited for a processor, in microseconds. A zombie still shows it.
+pub(in crate::supervise) fn waited_us(pid: u32) -> Option<u64> {
+    let (_, waited) = ran_and_waited_ns(Path::new(&format!("/proc/{pid}")))?;
+    Some(waited / 1_000)
+}
+
+/// For how long the thread of this folder of `/proc` ran, and waited for a processor, in nanoseconds.
+fn ran_and_waited_ns(thread: &Path) -> Option<(u64, u64)> {
+    let text = fs::read_to_string(thread.join("schedstat")).ok()?;
+    let mut times_ns = text.split_whitespace().map_while(|time| time.parse::<u64>().ok());
+    times_ns.next().zip(times_ns.next())
 }
 
 /// The current resource use of a process. `cpu_us` is the CPU time so far; the caller takes two samples and subtracts.

@@ -1,5 +1,6 @@
 //! `mcp-lifecheck doctor --adapter`: tests an adapter against the protocol, and says how to fix it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 
@@ -99,14 +100,18 @@ impl Tested {
         table.load_style(presets::NOTHING);
         let mut text = format!("adapter of {}\n", self.loader);
         let mut failures = String::new();
-        let mut counts = [0_usize; 4];
+        let mut counts = [0_usize; 3];
+        let mut unreached: BTreeMap<&str, usize> = BTreeMap::new();
         for row in rows {
-            let (state, because) = described(&row.state);
+            let (state, _) = described(&row.state);
             let (index, shown) = match &row.state {
                 State::Ok => (0, row.check.claim),
                 State::Failed(_) => (1, row.check.claim),
                 State::NotOffered(because) => (2, because.as_str()),
-                State::NotReached => (3, because),
+                State::NotReached => {
+                    *unreached.entry(row.transport.as_str()).or_default() += 1;
+                    continue;
+                }
             };
             counts[index] += 1;
             table.add_row([state, row.transport.as_str(), row.check.id, shown]);
@@ -118,7 +123,13 @@ impl Tested {
                 );
             }
         }
-        let [n_ok, n_failed, n_absent, n_unreached] = counts;
+        // One failure can leave thirty checks behind it, which would hide it.
+        for (transport, n) in &unreached {
+            let (state, because) = described(&State::NotReached);
+            table.add_row([state, transport, &format!("{n} checks"), because]);
+        }
+        let [n_ok, n_failed, n_absent] = counts;
+        let n_unreached: usize = unreached.values().sum();
         let _ = write!(
             text,
             "{table}\n{failures}\n{n_ok} ok, {n_failed} failed, {n_absent} not offered, {n_unreached} not reached"
