@@ -2,7 +2,7 @@
 //!
 //! A run starts thousands of processes of these executables, four for a plan over stdio. At a fixed address there are no addresses
 //! to adjust at each start. Without shared libraries there is no loader of the system that maps three of them and looks up functions
-//! in them: that takes a sixth of the CPU time of a short plan.
+//! in them: that takes about an eighth of the CPU time of a short plan.
 //!
 //! `-C target-feature=+crt-static` asks for the same, but only a configuration or the environment can set it, it holds for all crates
 //! and their tests, and the link fails where a distribution keeps the C library's archives in a package of their own. There, this

@@ -273,6 +273,7 @@ fn system_kinds() -> Vec<(Kind, BoxedStrategy<EventKind>)> {
             window_us: any::<u64>(),
             cpu_us: any::<u64>(),
             runnable_us: any::<u64>(),
+            waited_us: any::<Option<u64>>(),
             threads: any::<u32>(),
             fds: counts(),
             rss_kib: any::<u64>(),

@@ -98,9 +98,18 @@ impl<'a> Stage<'a> {
 
     /// Records a sample of the subject's process.
     pub(crate) fn note_sample(&self, label: &str, sample: Sample) {
-        let Sample { window_us, cpu_us, runnable_us, threads, fds, rss_kib } = sample;
+        let Sample { window_us, cpu_us, runnable_us, waited_us, threads, fds, rss_kib } = sample;
         let label = label.to_owned();
-        self.note_system(EventKind::SampleTaken { label, window_us, cpu_us, runnable_us, threads, fds, rss_kib });
+        self.note_system(EventKind::SampleTaken {
+            label,
+            window_us,
+            cpu_us,
+            runnable_us,
+            waited_us,
+            threads,
+            fds,
+            rss_kib,
+        });
     }
 
     /// Records the stacks that the supervisor reads from the process table.

@@ -170,7 +170,7 @@ pub enum Report {
         code: Option<i32>,
         /// Name of the signal that killed it, without `SIG`.
         signal: Option<String>,
-        /// Time for which its main thread waited for a processor, in microseconds; `None` if it is already reaped.
+        /// Time for which its main thread waited for a processor in its life, in microseconds; `None` if it is already reaped.
         waited_us: Option<u64>,
         /// CLOCK_MONOTONIC when the supervisor noticed, in microseconds.
         at_us: u64,
@@ -300,6 +300,8 @@ pub struct Sample {
     pub cpu_us: u64,
     /// The longest time for which one thread ran or waited for a processor in the window, in microseconds.
     pub runnable_us: u64,
+    /// Time for which its main thread has waited for a processor in its life so far, in microseconds.
+    pub waited_us: Option<u64>,
     /// Number of threads at the end of the window.
     pub threads: u32,
     /// Open descriptors by kind: `pipe`, `socket`, `file`, `other`.

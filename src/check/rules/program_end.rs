@@ -72,7 +72,7 @@ pub(super) const EXIT_PROMPT_AFTER_CLEANUP: Invariant = Invariant {
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::ExitRequested, Kind::SignalSent, Kind::ProcessExited],
+    kinds: &[Kind::ExitRequested, Kind::SignalSent, Kind::SampleTaken, Kind::ProcessExited],
     hears: Hears::ALL,
     vacuous: "there was no request to exit after a successful cleanup",
     explain: "All sessions were closed, and the program still took seconds to exit. It waited for a thread that is \
@@ -86,6 +86,8 @@ pub(super) const EXIT_PROMPT_AFTER_CLEANUP: Invariant = Invariant {
 #[derive(Default)]
 struct PromptExit {
     asked: Option<(Seq, u64)>,
+    /// For how long the program had waited for a processor by the last sample.
+    waited_us: u64,
 }
 
 impl Monitor for PromptExit {
@@ -96,12 +98,14 @@ impl Monitor for PromptExit {
                 self.asked = (is_idle && view.signalled().is_none()).then_some((event.seq, event.at_us));
             }
             (EventKind::SignalSent { .. }, _) => self.asked = None,
+            (EventKind::SampleTaken { waited_us: Some(waited_us), .. }, _) => self.waited_us = *waited_us,
             (EventKind::ProcessExited { role, waited_us, .. }, Source::System) if role == "loader" => {
                 let Some((asked, at_us)) = self.asked.take() else { return };
                 let limit = view.limits().exit * 3 / 4;
                 let took_us = event.at_us.saturating_sub(at_us);
-                // It may have waited for a processor before the exit as well. The other order acquits.
-                let own_us = took_us.saturating_sub(waited_us.unwrap_or_default());
+                // Since the last sample, it may have waited before the exit as well. The other order acquits.
+                let waited_us = waited_us.unwrap_or_default().saturating_sub(self.waited_us);
+                let own_us = took_us.saturating_sub(waited_us);
                 if u128::from(own_us) <= limit.as_micros() {
                     tally.held();
                     return;

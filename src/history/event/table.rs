@@ -269,7 +269,7 @@ with_mock_rows! {
             #[serde(default, skip_serializing_if = "Option::is_none")] code: Option<i32>,
             /// Name of the signal that killed the process, without `SIG`.
             #[serde(default, skip_serializing_if = "Option::is_none")] signal: Option<String>,
-            /// Time for which its main thread was ready to run and waited for a processor, in microseconds; known of the loader only.
+            /// Time for which its main thread waited for a processor in its life, in microseconds; known of the loader only.
             #[serde(default, skip_serializing_if = "Option::is_none")] waited_us: Option<u64>,
         }
         /// A process survived its owner's end and the grace period.
@@ -307,6 +307,8 @@ with_mock_rows! {
             cpu_us: u64,
             /// The longest time for which one thread ran or waited for a processor in the window, in microseconds.
             #[serde(default)] runnable_us: u64,
+            /// Time for which its main thread has waited for a processor in its life so far, in microseconds.
+            #[serde(default, skip_serializing_if = "Option::is_none")] waited_us: Option<u64>,
             /// Number of threads at the end of the window.
             threads: u32,
             /// Open descriptors at the end of the window, by kind: `pipe`, `socket`, `file`, `other`.

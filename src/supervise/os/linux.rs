@@ -167,7 +167,7 @@ pub(in crate::supervise) fn runnable_us(pid: u32) -> BTreeMap<u32, u64> {
     threads.flatten().filter_map(of_thread).collect()
 }
 
-/// The time for which the main thread of a process waited for a processor, in microseconds. A zombie still shows it.
+/// The time for which the main thread of a process has waited for a processor in its life, in microseconds. A zombie still shows it.
 pub(in crate::supervise) fn waited_us(pid: u32) -> Option<u64> {
     let (_, waited) = ran_and_waited_ns(Path::new(&format!("/proc/{pid}")))?;
     Some(waited / 1_000)
@@ -189,7 +189,9 @@ pub(in crate::supervise) fn sample(pid: u32) -> Option<Sample> {
         line.trim_start_matches(':').split_whitespace().next()?.parse::<u64>().ok()
     };
     let threads = number("Threads").and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
-    Some(Sample { window_us: 0, cpu_us, runnable_us: 0, threads, fds: fds(pid), rss_kib: number("VmRSS").unwrap_or(0) })
+    let rss_kib = number("VmRSS").unwrap_or(0);
+    let (fds, waited_us) = (fds(pid), waited_us(pid));
+    Some(Sample { window_us: 0, cpu_us, runnable_us: 0, waited_us, threads, fds, rss_kib })
 }
 
 fn fds(pid: u32) -> BTreeMap<String, u32> {
