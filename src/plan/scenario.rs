@@ -7,9 +7,10 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use crate::plan::input::check_name;
+use crate::plan::own_script::read_own_scripts;
 use crate::plan::tagged::take_steps;
 use crate::plan::{
-    ContextKind, Framing, InputError, Invoked, Place, PlaceKind, Promise, Promises, Revision, SessionPromise,
+    ContextKind, Framing, InputError, Invoked, OwnScript, Place, PlaceKind, Promise, Promises, Revision, SessionPromise,
     ShutdownBehaviour, Step, StepDo, Transport, Until, WaitFor, did_you_mean,
 };
 
@@ -35,6 +36,8 @@ pub struct Scenario {
     pub needs: Vec<Promise>,
     /// The servers, in configuration order.
     pub servers: Vec<ServerSpec>,
+    /// The scripts of its own, by name.
+    pub scripts: Vec<OwnScript>,
     /// The steps.
     pub steps: Vec<Step>,
 }
@@ -45,7 +48,7 @@ pub struct Scenario {
 pub struct ServerSpec {
     /// The key in the loader's configuration.
     pub name: String,
-    /// Name or file of the script.
+    /// Name or file of the script. The scripts of the scenario come before the shipped ones.
     pub script: String,
     /// Whether the configuration of the first load contains it.
     #[serde(default = "yes")]
@@ -86,21 +89,28 @@ fn yes() -> bool {
 #[serde(deny_unknown_fields)]
 struct ScenarioFile {
     about: String,
-    #[serde(default = "since_streamable_http")]
+    #[serde(default = "usual_revisions")]
     revisions: Vec<Spanned<String>>,
     transports: Option<Spanned<Vec<Transport>>>,
     sessions: Option<Spanned<Vec<SessionPromise>>>,
     contexts: Option<Spanned<Vec<ContextKind>>>,
     needs: Option<Spanned<Vec<Promise>>>,
     servers: Vec<Spanned<ServerSpec>>,
+    #[serde(default)]
+    script: BTreeMap<String, Spanned<toml::Table>>,
     /// Never there: [`take_steps`] removes the steps before the rest is read. Named here so that messages name it.
     #[serde(default, rename = "step")]
     _step: Option<serde::de::IgnoredAny>,
 }
 
-fn since_streamable_http() -> Vec<Spanned<String>> {
-    let revisions = [Revision::R20250326, Revision::R20250618, Revision::R20251125];
-    revisions.map(|revision| Spanned::new(0..0, revision.as_str().to_owned())).into()
+/// The revisions of a scenario that names none.
+pub(super) fn since_streamable_http() -> Vec<Revision> {
+    vec![Revision::R20250326, Revision::R20250618, Revision::R20251125]
+}
+
+fn usual_revisions() -> Vec<Spanned<String>> {
+    let spanned = |revision: Revision| Spanned::new(0..0, revision.as_str().to_owned());
+    since_streamable_http().into_iter().map(spanned).collect()
 }
 
 impl Scenario {
@@ -120,6 +130,7 @@ impl Scenario {
         let contexts = read_some(file, text, "context", parsed.contexts)?;
         let needs = read_some(file, text, "need", parsed.needs)?;
         let servers = read_servers(file, text, parsed.servers)?;
+        let scripts = read_own_scripts(file, text, parsed.script, &servers)?;
         let mut steps = Vec::new();
         for table in tables {
             let start = table.offset;
@@ -129,7 +140,7 @@ impl Scenario {
             steps.extend(spread);
         }
         let (name, about) = (name.to_owned(), parsed.about);
-        let scenario = Self { name, about, revisions, transports, sessions, contexts, needs, servers, steps };
+        let scenario = Self { name, about, revisions, transports, sessions, contexts, needs, servers, scripts, steps };
         scenario.check_names(file)?;
         Ok(scenario)
     }
@@ -286,7 +297,8 @@ impl StepDo {
     }
 
     /// The earlier operation to which the step refers.
-    fn operation(&self) -> Option<&str> {
+    #[must_use]
+    pub fn operation(&self) -> Option<&str> {
         match self {
             Self::Cancel { operation } | Self::Wait(WaitFor::Operation(operation)) => Some(operation),
             Self::Load(_)

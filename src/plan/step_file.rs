@@ -63,8 +63,11 @@ enum StepFile {
     Wait(WaitFile),
 }
 
+/// The tool of a call that names none.
+pub(super) const DEFAULT_TOOL: &str = "read";
+
 fn default_tool() -> String {
-    "read".to_owned()
+    DEFAULT_TOOL.to_owned()
 }
 
 /// An operation that may be repeated.

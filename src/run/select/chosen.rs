@@ -31,6 +31,17 @@ impl Chosen {
         Ok(Self { once_over: entry.once_over.clone(), ..Self::shipped(&entry.name)? })
     }
 
+    /// A scenario that was made here. Its plans record its text, as those of a file do.
+    pub(crate) fn made(scenario: Scenario, comment: &str) -> Self {
+        let (path, text) = (PathBuf::from(format!("{}.toml", scenario.name)), scenario.to_toml(comment));
+        Self { scenario, file: Some((path, text)), once_over: Vec::new() }
+    }
+
+    /// Its name in an error: the file, or the scenario.
+    pub(super) fn shown(&self) -> String {
+        self.file.as_ref().map_or_else(|| self.scenario.name.clone(), |(path, _)| path.display().to_string())
+    }
+
     /// Joins another choice of the same scenario. The variants of both run.
     fn join(&mut self, other: &Self) {
         if self.once_over.is_empty() || other.once_over.is_empty() {

@@ -47,7 +47,7 @@ pub fn why_nothing(scenarios: &[Chosen], targets: &[Target], variants: &Variants
 }
 
 fn fits_anything(chosen: &Chosen, targets: &[Target], usual: &[Transport]) -> bool {
-    let Ok(scripts) = scripts_of(&chosen.scenario) else { return true };
+    let Ok(scripts) = scripts_of(&chosen.scenario, chosen.shown().as_ref()) else { return true };
     let fits = |target: &Target| {
         target
             .descriptor

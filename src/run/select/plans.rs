@@ -62,7 +62,7 @@ pub fn plans(scenarios: &[Chosen], targets: &[Target], variants: &Variants) -> R
         for chosen in scenarios {
             let Chosen { scenario, file, .. } = chosen;
             let variants = &*chosen.narrowed(variants);
-            let scripts = scripts_of(scenario)?;
+            let scripts = scripts_of(scenario, &chosen.shown())?;
             let fitting = transports(target, scenario, &scripts, variants);
             for (transport, misfit) in fitting.into_iter().filter(|(transport, _)| scenario.runs_over(*transport)) {
                 let Some(revision) = scenario.revision(transport, variants.revision) else { continue };

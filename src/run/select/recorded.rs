@@ -49,7 +49,7 @@ pub fn recorded_plan(
     plan.loader_file = target.file.as_ref().map(|file| file.display().to_string());
     plan.checkout.clone_from(&target.checkout);
     plan.rebuild_id();
-    let scripts = scripts_of(&scenario)?;
+    let scripts = scripts_of(&scenario, &file.display().to_string())?;
     let misfit = misfit(&target, &scenario, &scripts, plan.transport);
     let target = over(&target, plan.transport);
     let scenario = scenario.moved(&plan.places);

@@ -3,22 +3,27 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::plan::{InputError, Scenario, StepDo, WaitFor, did_you_mean, read_text};
+use crate::plan::{InputError, OwnScript, Scenario, StepDo, WaitFor, did_you_mean, read_text};
 use crate::run::RunError;
 use crate::run::select::names::is_file_name;
 use crate::script::{Script, shipped, shipped_names};
 
-/// The script of each server of a scenario.
-pub(super) fn scripts_of(scenario: &Scenario) -> Result<BTreeMap<String, Script>, RunError> {
+/// The script of each server of a scenario. `shown` names its file in errors.
+pub(super) fn scripts_of(scenario: &Scenario, shown: &str) -> Result<BTreeMap<String, Script>, RunError> {
     let mut scripts = BTreeMap::new();
+    let own_names: Vec<&str> = scenario.scripts.iter().map(|own| own.name.as_str()).collect();
     for server in &scenario.servers {
-        let script = if is_file_name(&server.script) {
+        let own = scenario.scripts.iter().find(|script| script.name == server.script);
+        let script = if let Some(own) = own {
+            own_script(own, shown)?
+        } else if is_file_name(&server.script) {
             let path = Path::new(&server.script);
             Script::from_toml(&server.script, &server.script, &read_text(path)?)?
         } else {
             known_script(&server.script)?.ok_or_else(|| {
                 let (scenario, script) = (&scenario.name, &server.script);
-                let near = did_you_mean(script, shipped_names());
+                let own = own_names.iter().copied();
+                let near = did_you_mean(script, own.chain(shipped_names()));
                 let message =
                     format!("scenario {scenario}: found script {script:?}, expected a shipped one or a file{near}");
                 RunError::usage(message)
@@ -28,6 +33,17 @@ pub(super) fn scripts_of(scenario: &Scenario) -> Result<BTreeMap<String, Script>
         scripts.insert(server.name.clone(), script);
     }
     Ok(scripts)
+}
+
+/// A script of the scenario itself. It has no name of a shipped script, so that a name always means the same.
+fn own_script(own: &OwnScript, shown: &str) -> Result<Script, InputError> {
+    let OwnScript { name, text, line } = own;
+    if shipped_names().contains(&name.as_str()) {
+        let message = format!("found script {name:?}, expected a name that no shipped script has");
+        return Err(InputError::line(shown, *line, message));
+    }
+    let in_scenario = |error: InputError| InputError::line(shown, *line, format!("script {name:?}: {}", error.message));
+    Script::from_toml(name, shown, text).map_err(in_scenario)
 }
 
 /// The shipped script of this name.
