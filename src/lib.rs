@@ -22,6 +22,7 @@
 //! - [`catalogue`], [`stack`]: the embedded files, and the package stacks of Python and Node loaders.
 //! - [`report`]: renders verdicts.
 //! - [`run`]: whole runs: selects plans, runs them and compares the verdicts with a baseline.
+//! - [`explore`]: lives that nobody wrote, and the smallest life for each finding in them.
 //! - [`reentry`]: lets the executable run as one of its own helper processes.
 //! - [`testing`]: the interface for other crates, for use in `cargo test`.
 //!
@@ -40,6 +41,8 @@ pub mod testing;
 pub mod catalogue;
 #[doc(hidden)]
 pub mod drive;
+#[doc(hidden)]
+pub mod explore;
 #[doc(hidden)]
 pub mod foreign;
 #[doc(hidden)]

@@ -10,8 +10,8 @@ use crate::plan::input::check_name;
 use crate::plan::own_script::read_own_scripts;
 use crate::plan::tagged::take_steps;
 use crate::plan::{
-    ContextKind, Framing, InputError, Invoked, OwnScript, Place, PlaceKind, Promise, Promises, Revision, SessionPromise,
-    ShutdownBehaviour, Step, StepDo, Transport, Until, WaitFor, did_you_mean,
+    ContextKind, Framing, InputError, Invoked, OwnScript, Place, PlaceKind, Promise, Promises, Revision,
+    SessionPromise, ShutdownBehaviour, Step, StepDo, Transport, Until, WaitFor, did_you_mean,
 };
 
 /// Most operations of a scenario, with every repetition.

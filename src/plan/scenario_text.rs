@@ -181,7 +181,11 @@ do = "close"
             (0u32..3).prop_map(|again| StepDo::Rerun(Invoked { again, ..Invoked::default() })),
             prop_oneof![Just(Until::Invoked), Just(Until::InFlight), Just(Until::Completed)]
                 .prop_map(|until| StepDo::List(Invoked { until, ..Invoked::default() })),
-            "[ -~]{0,5}".prop_map(|tool| StepDo::Call { server: "files".to_owned(), tool, invoked: Invoked::default() }),
+            "[ -~]{0,5}".prop_map(|tool| StepDo::Call {
+                server: "files".to_owned(),
+                tool,
+                invoked: Invoked::default()
+            }),
             Just(StepDo::Close(Invoked::default())),
             Just(StepDo::Collect),
             Just(StepDo::DropContext),
@@ -201,7 +205,8 @@ do = "close"
             "[a-z]{1,3}".prop_map(|name| Place { kind: PlaceKind::CurrentThreadRuntime, name })
         ];
         let step = (action, place).prop_map(|(action, place)| Step { action, place, line: 0 });
-        let behaviour = prop_oneof![Just(None), Just(Some(ShutdownBehaviour::Stubborn)), Just(Some(ShutdownBehaviour::Polite))];
+        let behaviour =
+            prop_oneof![Just(None), Just(Some(ShutdownBehaviour::Stubborn)), Just(Some(ShutdownBehaviour::Polite))];
         let server = (any::<bool>(), any::<bool>(), behaviour, "[ -~é]{1,8}");
         let revisions = prop_oneof![Just(vec![Revision::R20241105]), Just(since_streamable_http())];
         (proptest::collection::vec(step, 0..6), server, revisions, "[ -~é]{0,9}").prop_map(

@@ -154,6 +154,22 @@ impl StepDo {
             | Self::Wait(_) => None,
         }
     }
+
+    /// The same, to change it.
+    pub fn invoked_mut(&mut self) -> Option<&mut Invoked> {
+        match self {
+            Self::Load(invoked) | Self::Rerun(invoked) | Self::List(invoked) | Self::Close(invoked) => Some(invoked),
+            Self::Reload { invoked, .. } | Self::Call { invoked, .. } => Some(invoked),
+            Self::Collect
+            | Self::Cancel { .. }
+            | Self::DropContext
+            | Self::Exit
+            | Self::Signal { .. }
+            | Self::OpenGate { .. }
+            | Self::KillServer { .. }
+            | Self::Wait(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Step {

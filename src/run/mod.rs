@@ -36,6 +36,7 @@ pub use folder::RunFolder;
 pub use host::{HostRun, Hosted, page_driver, read_host_baseline};
 pub use judge::JudgedHistory;
 pub use node::{node_launch, own_modules_launch};
+pub(crate) use outcome::check_invariant;
 pub use outcome::{Accepted, RunOutcome, known_baseline, read_baseline};
 pub use plan::Finished;
 pub use pool::Pool;

@@ -39,7 +39,7 @@ pub fn known_baseline(shown: &str, baseline: &Baseline, selected: &[Selected]) -
 }
 
 /// Refuses an invariant that does not exist, in the file called `shown`.
-pub(in crate::run) fn check_invariant(shown: &str, id: &str) -> Result<(), InputError> {
+pub(crate) fn check_invariant(shown: &str, id: &str) -> Result<(), InputError> {
     if invariant(id).is_some() {
         return Ok(());
     }

@@ -99,9 +99,8 @@ impl PlanRunner {
         if self.environment.is_interrupted() {
             return Err(NotRun::Interrupted);
         }
-        let probed_over = selected.probed_over();
         let broken = selected.scripts.values().find_map(|script| {
-            let because = self.preflight.get(&(probed_over, script.name().to_owned()))?.clone()?;
+            let because = self.preflight.get(&selected.probe(script))?.clone()?;
             Some(NotRun::BrokenMock { script: script.name().to_owned(), because })
         });
         broken.map_or(Ok(()), Err)?;

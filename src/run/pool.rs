@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::check::Verdict;
-use crate::life::{RunEnvironment, preflight};
+use crate::life::{Preflight, RunEnvironment, preflight};
 use crate::report::RunVerdict;
 use crate::run::admission::{Admission, Jobs};
 use crate::run::folder::RunFolder;
@@ -41,11 +41,19 @@ pub struct Pool<'a> {
 impl Pool<'_> {
     /// Runs every plan, at most to where the run is interrupted.
     pub async fn run(&self, selected: &[Selected]) -> Vec<Finished> {
-        let scripts = selected.iter().filter(|one| one.misfit.is_none()).flat_map(|one| {
-            let transport = one.probed_over();
-            one.scripts.values().map(move |script| ((transport, script.name().to_owned()), script.clone()))
-        });
-        let preflight = Arc::new(preflight(&scripts.collect::<BTreeMap<_, _>>(), &self.environment).await);
+        self.run_after(selected, &mut Preflight::new()).await
+    }
+
+    /// Like [`run`](Self::run), for one of several runs: `probed` has the scripts that passed their preflight before, and gets
+    /// those of this run.
+    pub async fn run_after(&self, selected: &[Selected], probed: &mut Preflight) -> Vec<Finished> {
+        let scripts = selected
+            .iter()
+            .filter(|one| one.misfit.is_none())
+            .flat_map(|one| one.scripts.values().map(move |script| (one.probe(script), script.clone())));
+        let new: BTreeMap<_, _> = scripts.filter(|(probe, _)| !probed.contains_key(probe)).collect();
+        probed.extend(preflight(&new, &self.environment).await);
+        let preflight = Arc::new(probed.clone());
         let reaper = self.environment.reaper.with_spares();
         let runner = PlanRunner {
             folder: Arc::clone(&self.folder),

@@ -53,6 +53,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "supervise",
         ],
     ),
+    ("explore", &["catalogue", "check", "history", "life", "loader", "plan", "report", "run", "script"]),
     ("reentry", &["loader", "mock", "supervise"]),
     (
         "testing",

@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod doctor;
 mod explain;
+mod explore;
 mod format;
 mod host;
 mod letters;
@@ -78,7 +79,7 @@ fn command(arguments: &[OsString], parent: Option<OwnedFd>) -> u8 {
 /// Whether a command starts what it does not know: that needs a process with no children of others.
 fn starts_loaders(command: &Command) -> bool {
     match command {
-        Command::Run(_) | Command::Replay(_) | Command::Client(_) | Command::Host(_) => true,
+        Command::Run(_) | Command::Explore(_) | Command::Replay(_) | Command::Client(_) | Command::Host(_) => true,
         Command::Doctor(arguments) => arguments.adapter.is_some(),
         Command::Check(_) | Command::List(_) | Command::Explain(_) => false,
     }
@@ -88,6 +89,7 @@ fn perform(command: Command, parent: Option<OwnedFd>) -> Result<ExitReason, RunE
     survive_file_limit().map_err(RunError::system("signals cannot be caught"))?;
     match command {
         Command::Run(arguments) => run::run(&arguments, parent),
+        Command::Explore(arguments) => explore::explore(&arguments, parent),
         Command::Replay(arguments) => run::replay(&arguments, parent),
         Command::Client(arguments) => client::client(&arguments, parent),
         Command::Host(arguments) => host::host(&arguments, parent),

@@ -58,7 +58,7 @@ struct Settings {
 }
 
 /// The stack of a selected loader may be installed first. A signal then ends the installation, and the command with one line.
-fn end_installations_in_order() -> Result<(), RunError> {
+pub(crate) fn end_installations_in_order() -> Result<(), RunError> {
     watch_interruption(&interrupting_signals()).map_err(RunError::system("signals cannot be caught"))
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::drive::{LoaderLaunch, PlanInput};
+use crate::life::Probe;
 use crate::loader::registered::is_built;
 use crate::plan::{Lane, Limits, Plan, Revision, Scenario, ServerSpec, ShutdownBehaviour, Transport};
 use crate::run::select::chosen::Chosen;
@@ -28,9 +29,17 @@ impl Selected {
     ///
     /// The preflight probes a script in a process, wherever the servers of the plan live, because the same machine interprets it.
     /// Only the loader under test could be the client of a server that lives in the plan process.
-    pub fn probed_over(&self) -> Transport {
+    fn probed_over(&self) -> Transport {
         let framing = framing_of_plan(self.plan.transport, &self.scenario, self.scripts.values());
         self.plan.transport.to_processes(framing)
+    }
+
+    /// What the preflight of one of its scripts is called. Scripts of two scenarios may share a name.
+    pub fn probe(&self, script: &Script) -> Probe {
+        let name = script.name();
+        let is_own = self.scenario.scripts.iter().any(|own| own.name == name);
+        let name = if is_own { format!("{}/{name}", self.scenario.name) } else { name.to_owned() };
+        (self.probed_over(), name)
     }
 
     /// The input of the driver. `None` if the loader cannot be started here.

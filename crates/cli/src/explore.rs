@@ -1,0 +1,195 @@
+//! `mcp-lifecheck explore`.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use mcp_lifecheck::catalogue::write_whole;
+use mcp_lifecheck::explore::{
+    Campaign, CampaignSettings, Explored, Known, LifeSettings, Lives, Narrowing, Palette, Progress, Source, Sweep,
+    SweepEvent,
+};
+use mcp_lifecheck::run::{
+    ExitReason, Finished, Jobs, Ownership, Pool, Repeat, RunError, RunFolder, RunProcess, select,
+};
+
+use crate::args::ExploreArgs;
+use crate::lost::{complain_of_loss, told};
+use crate::print::{complain, say};
+use crate::run::end_installations_in_order;
+
+/// Lives of a campaign for which the user sets no bound.
+const CASES: u64 = 200;
+/// Most reasons that are told why lives have no verdict.
+const REASONS_SHOWN: usize = 5;
+
+/// Explores the lives of loaders.
+pub(crate) fn explore(arguments: &ExploreArgs, parent: Option<OwnedFd>) -> Result<ExitReason, RunError> {
+    end_installations_in_order()?;
+    let known = arguments.known.as_deref().map(Known::read).transpose()?.unwrap_or_default();
+    let targets = select::targets(&arguments.loader, &arguments.checkout.checkout()?, &complain)?;
+    let settings = settings(arguments);
+    let narrowing = Narrowing {
+        transports: arguments.transport.clone(),
+        revision: arguments.revision,
+        scripts: arguments.script.clone(),
+    };
+    let palettes =
+        targets.iter().map(|target| Palette::of(target, &narrowing)).collect::<Result<Vec<_>, RunError>>()?;
+    let scenarios = select::scenarios(&arguments.scenario)?;
+    let folder = Arc::new(RunFolder::of_command(arguments.out.as_deref(), "explore")?);
+    let process = RunProcess::boot(Ownership::Command { parent })?;
+    let progress = Shown::new(arguments);
+    let nothing = |_: &Finished| {};
+    let notify = |line: std::fmt::Arguments<'_>| progress.bar.suspend(|| complain(line));
+    let pool = |fresh| Pool {
+        folder: Arc::clone(&folder),
+        jobs: arguments.jobs.map_or_else(Jobs::usual, |jobs| Jobs::Fixed(jobs as usize)),
+        environment: process.environment(),
+        repeat: Repeat::Replay,
+        fresh,
+        notify: &notify,
+        on_finished: &nothing,
+    };
+    let (pool, alone) = (pool(arguments.fresh), pool(true));
+    let explored = process.finish(async {
+        let source = match scenarios.as_slice() {
+            [] => Source::Drawn { palettes, seed: arguments.seed },
+            scenarios => {
+                let events = if arguments.sweep.is_empty() { &SweepEvent::ALL[..] } else { &arguments.sweep };
+                let sweep = Sweep { scenarios, events, depth: arguments.depth, settings: &settings.lives };
+                sweep.listed(&pool, &targets, &palettes).await?
+            }
+        };
+        let usual = (scenarios.is_empty() && arguments.time.is_none()).then_some(CASES);
+        let lives = Lives::new(source, arguments.shard, arguments.cases.or(usual));
+        progress.of(lives.len());
+        let campaign = Campaign {
+            pool: &pool,
+            alone: &alone,
+            targets: &targets,
+            lives: &lives,
+            known: &known,
+            settings: &settings,
+            on_progress: &|now| progress.show(now),
+        };
+        Ok::<_, RunError>(campaign.run().await)
+    })?;
+    progress.bar.finish_and_clear();
+    let json = serde_json::to_string(&explored.report).expect("a report has string keys only");
+    let file = folder.path().join("explore.json");
+    if let Err(error) = write_whole(&file, format!("{json}\n").as_bytes()) {
+        complain_of_loss(&format!("{}: {error}", file.display()));
+    }
+    let said = match arguments.format {
+        Some(_) => say(&json),
+        None => say(&text_of(&explored, &folder, arguments)),
+    };
+    told(said, reason(&explored))
+}
+
+fn settings(arguments: &ExploreArgs) -> CampaignSettings {
+    let loaders = arguments.loader.iter().filter(|loader| loader.ends_with(".toml"));
+    CampaignSettings {
+        lives: LifeSettings { seed: arguments.seed, limits: arguments.limits() },
+        time: arguments.time,
+        is_strict: arguments.strict,
+        keeps_all: arguments.out.is_some(),
+        repeat_arguments: loaders.flat_map(|loader| ["--loader".to_owned(), loader.clone()]).collect(),
+    }
+}
+
+fn reason(explored: &Explored) -> ExitReason {
+    let counts = explored.report.counts;
+    let n_judged = counts.pass + counts.warn + counts.fail;
+    match explored.found.is_empty() {
+        false => ExitReason::Violations,
+        // A fault that was never due is the rule among drawn lives, so an inconclusive life alone decides nothing.
+        true if explored.report.interrupted || n_judged == 0 || counts.unavailable > 0 => ExitReason::Inconclusive,
+        true => ExitReason::Conforms,
+    }
+}
+
+fn text_of(explored: &Explored, folder: &RunFolder, arguments: &ExploreArgs) -> String {
+    let mut text = String::new();
+    let mut line = |arguments: std::fmt::Arguments<'_>| {
+        writeln!(text, "{arguments}").expect("writing to a string cannot fail");
+    };
+    for found in &explored.found {
+        let row = &found.row;
+        line(format_args!("{}", found.text.trim_end()));
+        line(format_args!(
+            "  the smallest life of {} that shows it: {}, at first {}; {} of {} repeats show it, and {} of {} lives",
+            row.loader,
+            steps(row.steps),
+            steps(row.steps_before),
+            row.again,
+            row.repeats,
+            row.lives,
+            explored.report.counts.lives
+        ));
+        found.scenario_text.lines().for_each(|one| line(format_args!("    {one}")));
+        line(format_args!("  file:   {}", folder.path().join(&row.file).display()));
+        line(format_args!("  repeat: {}\n", row.repeat));
+    }
+    for (sweep, n_lives) in &explored.report.positions {
+        line(format_args!("{sweep}: {n_lives} positions"));
+    }
+    for (signature, n_lives) in &explored.report.known {
+        line(format_args!("known: {signature} in {n_lives} lives"));
+    }
+    if arguments.quiet {
+        return text;
+    }
+    let mut reasons: Vec<_> = explored.reasons.iter().collect();
+    reasons.sort_by_key(|(_, n_lives)| std::cmp::Reverse(**n_lives));
+    for (because, n_lives) in reasons.iter().take(REASONS_SHOWN) {
+        line(format_args!("without a verdict, {n_lives} times: {because}"));
+    }
+    let report = &explored.report;
+    line(format_args!("{}; seed {}, shard {}", report.counts, report.seed, report.shard));
+    line(format_args!("{} invariants were judged, with {} scripts", report.opened.len(), report.scripts.len()));
+    match folder.lost() {
+        None => line(format_args!("results in {}", folder.path().display())),
+        Some(because) => line(format_args!("no results were kept: {because}")),
+    }
+    text
+}
+
+fn steps(n: usize) -> String {
+    if n == 1 { "1 step".to_owned() } else { format!("{n} steps") }
+}
+
+/// The progress of a campaign, on a terminal.
+struct Shown {
+    bar: ProgressBar,
+}
+
+impl Shown {
+    fn new(arguments: &ExploreArgs) -> Self {
+        if arguments.quiet || !io::stderr().is_terminal() {
+            return Self { bar: ProgressBar::hidden() };
+        }
+        Self { bar: ProgressBar::no_length().with_style(style("{pos} lives, {per_sec}, {elapsed} {msg}")) }
+    }
+
+    /// Sets the number of lives, where there is a bound.
+    fn of(&self, n_lives: Option<u64>) {
+        if let Some(n_lives) = n_lives {
+            self.bar.set_length(n_lives);
+            self.bar.set_style(style("{bar:30} {pos}/{len} lives, {per_sec}, {elapsed} {msg}"));
+        }
+    }
+
+    fn show(&self, now: &Progress<'_>) {
+        self.bar.set_position(now.n_lives as u64);
+        let found = format!("{} findings", now.n_found);
+        self.bar.set_message(now.shrinks.map_or(found.clone(), |signature| format!("{found}, shrinking {signature}")));
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is well formed")
+}

@@ -1,0 +1,205 @@
+//! What lives may be made of.
+
+use std::collections::BTreeSet;
+
+use crate::plan::{ContextKind, Place, PlaceKind, Promises, Revision, Transport};
+use crate::run::RunError;
+use crate::run::select::Target;
+use crate::script::{Action, EVERY, Generation, Script, When, framing_of, shipped, shipped_names};
+
+/// A transport in one revision, with the scripts that servers can have there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ground {
+    /// How the loader reaches its servers.
+    pub transport: Transport,
+    /// The revision that its configuration requests.
+    pub revision: Revision,
+    /// The scripts that can run there; a server that conforms is the first.
+    pub scripts: Vec<ScriptFacts>,
+}
+
+/// What a generator knows of a script.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScriptFacts {
+    /// Its name.
+    pub name: String,
+    /// Its gates. Each needs a step that opens it.
+    pub gates: Vec<Gate>,
+}
+
+/// A gate of a script.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gate {
+    /// Its name.
+    pub name: String,
+    /// What waits for it.
+    pub holds: Held,
+}
+
+/// What waits for a gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// The server's part of a load.
+    Load,
+    /// A call.
+    Call,
+    /// Nothing that the loader requested.
+    Nothing,
+}
+
+/// The grounds of a loader, and the steps and contexts that its lives may have.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Palette {
+    /// Not empty.
+    pub grounds: Vec<Ground>,
+    /// The contexts in which steps may run; the first is that of steps that name none.
+    pub places: Vec<Place>,
+    /// The steps that the loader's adapter may lack, and does not.
+    pub offered: BTreeSet<Optional>,
+}
+
+/// A kind of step that an adapter may lack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Optional {
+    /// Cancel an operation.
+    Cancel,
+    /// End a context.
+    DropContext,
+    /// Load with another configuration.
+    Reload,
+    /// Fetch the tools again.
+    List,
+}
+
+impl Optional {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Cancel, Self::DropContext, Self::Reload, Self::List];
+
+    /// Its name among the operations in the hello of an adapter.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::DropContext => "drop-context",
+            Self::Reload => "reload",
+            Self::List => "list",
+        }
+    }
+}
+
+/// How a user narrows the lives.
+#[derive(Debug, Clone, Default)]
+pub struct Narrowing {
+    /// Transports; empty: every usual one.
+    pub transports: Vec<Transport>,
+    /// The revision; `None`: the newest with a handshake.
+    pub revision: Option<Revision>,
+    /// Scripts; empty: every shipped one that fits.
+    pub scripts: Vec<String>,
+}
+
+impl Palette {
+    /// The palette of a loader.
+    ///
+    /// # Errors
+    /// `Usage` when the loader speaks none of the transports, or no script fits.
+    pub fn of(target: &Target, narrowing: &Narrowing) -> Result<Self, RunError> {
+        let wanted: &[Transport] = match narrowing.transports.as_slice() {
+            [] => &Transport::USUAL,
+            named => named,
+        };
+        let spoken = wanted.iter().copied().filter(|transport| target.descriptor.transports.contains(transport));
+        let built = spoken
+            .filter(|transport| target.descriptor.lacking(*transport, crate::loader::registered::is_built).is_none());
+        let mut grounds = Vec::new();
+        for transport in built {
+            let usual = if transport == Transport::Sse { Revision::R20241105 } else { Revision::NEWEST_HANDSHAKE };
+            let revision = narrowing.revision.unwrap_or(usual);
+            let scripts = scripts(transport, revision, &narrowing.scripts)?;
+            if !scripts.is_empty() {
+                grounds.push(Ground { transport, revision, scripts });
+            }
+        }
+        if grounds.is_empty() {
+            return Err(RunError::usage(format!(
+                "found no script that fits loader {} over {}, expected at least one",
+                target.name,
+                wanted.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            )));
+        }
+        let promises = target.promises(grounds[0].transport);
+        Ok(Self { grounds, places: places(&promises), offered: Optional::ALL.into() })
+    }
+}
+
+/// The scripts that fit a ground.
+fn scripts(transport: Transport, revision: Revision, wanted: &[String]) -> Result<Vec<ScriptFacts>, RunError> {
+    let mut found = Vec::new();
+    for name in shipped_names() {
+        let is_wanted = wanted.is_empty() || wanted.iter().any(|one| one == name);
+        let script = shipped(name)?;
+        if is_wanted && fits(&script, transport, revision) {
+            found.push(ScriptFacts::of(&script));
+        }
+    }
+    found.sort_by_key(|script| script.name != "polite");
+    Ok(found)
+}
+
+fn fits(script: &Script, transport: Transport, revision: Revision) -> bool {
+    let framing = framing_of(transport, [script]);
+    let is_deaf = script.generation(1) == Some(Generation::Stateless);
+    let understands = Generation::of(revision) != Generation::Handshake || !is_deaf;
+    // A ground has one framing, so that two servers of a life never need two.
+    framing == transport.usual_framing() && script.fits(transport.home(), framing).is_ok() && understands
+}
+
+impl ScriptFacts {
+    /// The facts of a script.
+    #[must_use]
+    pub fn of(script: &Script) -> Self {
+        let mut gates: Vec<Gate> = Vec::new();
+        for rule in script.rules() {
+            for action in &rule.actions {
+                let Action::Hold(name) = action else { continue };
+                let is_new = gates.iter().all(|gate| gate.name != *name);
+                if is_new && script.gates().contains(&name.as_str()) {
+                    gates.push(Gate { name: name.clone(), holds: Held::by(&rule.on.when) });
+                }
+            }
+        }
+        Self { name: script.name().to_owned(), gates }
+    }
+}
+
+impl Held {
+    fn by(when: &When) -> Self {
+        match when {
+            When::Request { method, .. } if method == "tools/call" || method == EVERY => Self::Call,
+            When::Request { .. } | When::Initialized | When::Get => Self::Load,
+            // A server may ask within a call.
+            When::Response => Self::Call,
+            When::Notification(_) | When::Gate(_) | When::Elapsed(_) | When::Start | When::Eof => Self::Nothing,
+            When::Signal(_) | When::Delete => Self::Nothing,
+        }
+    }
+}
+
+/// Two contexts of each kind that a loader promises, and the main one.
+fn places(promises: &Promises) -> Vec<Place> {
+    let mut places = vec![Place::main()];
+    let mut add = |kind: PlaceKind, name: &str| places.push(Place { kind, name: name.to_owned() });
+    add(PlaceKind::Task, "a");
+    add(PlaceKind::Task, "b");
+    for context in &promises.contexts {
+        match context {
+            ContextKind::Task => {}
+            ContextKind::Thread => {
+                add(PlaceKind::Thread, "t1");
+                add(PlaceKind::Thread, "t2");
+            }
+            ContextKind::Loop => add(PlaceKind::Runtime, "r1"),
+        }
+    }
+    places
+}

@@ -1,0 +1,32 @@
+//! Exploration: lives that nobody wrote, the findings in them, and the smallest life that still shows each finding.
+//!
+//! A *life* is a [`Scenario`](crate::plan::Scenario) that names one transport and one revision, so its file says all of it. Start at
+//! [`Campaign`], which runs lives. They come from two places: `strategy` draws them at random, and [`Sweep`] puts an event at every
+//! position of a scenario. `shrink` makes smaller ones of a life with a finding.
+//!
+//! Deliberately absent: any judgement. A life is judged as every other plan is.
+
+mod build;
+mod campaign;
+mod draft;
+mod found;
+mod ground;
+mod known;
+mod life;
+mod lives;
+mod positions;
+mod report;
+mod shrink;
+mod strategy;
+mod sweep;
+mod swept;
+
+pub use campaign::{Campaign, CampaignSettings, Explored, Progress};
+pub use found::Found;
+pub use ground::{Narrowing, Palette};
+pub use known::Known;
+pub use life::LifeSettings;
+pub use lives::{Listed, Lives, Shard, Source};
+pub use report::{ExploreReport, FoundRow, LifeCounts};
+pub use sweep::SweepEvent;
+pub use swept::Sweep;
