@@ -70,7 +70,7 @@ impl<'a> Builder<'a> {
         let has_children = ground.transport.has_children();
         let servers = drafts.iter().zip(NAMES).enumerate().map(|(index, (draft, name))| {
             let script = draft.script.map_or(&ground.scripts[0], |chosen| chosen.get(&ground.scripts));
-            let is_stubborn = draft.is_stubborn || script.name == "stubborn";
+            let is_stubborn = (draft.is_stubborn || script.name == "stubborn") && !palette.is_polite;
             let behaviour = if is_stubborn { ShutdownBehaviour::Stubborn } else { ShutdownBehaviour::Polite };
             // A life begins with a server at least.
             let initially = index == 0 || !draft.is_late;

@@ -17,14 +17,16 @@ use crate::life::Preflight;
 use crate::plan::Scenario;
 use crate::report::{FindingRow, RunVerdict};
 use crate::run::select::{Selected, Target};
-use crate::run::{Finished, Pool, shell_word};
+use crate::run::{Finished, Pool};
 
 /// Lives between two looks at what they found.
 const BATCH: usize = 32;
 /// Smaller lives that run at once.
-const TRIES_AT_ONCE: usize = 6;
+const TRIES_AT_ONCE: usize = 8;
 /// Most smaller lives for one finding.
 const TRIES_MAX: usize = 240;
+/// Time after which no further smaller lives of a finding start.
+const SHRINKING_MAX: Duration = Duration::from_secs(60);
 /// How often the smallest life runs again, each time in a new process.
 const REPEATS: u32 = 5;
 /// The folder of the smallest lives, in the results folder.
@@ -41,8 +43,6 @@ pub struct CampaignSettings {
     pub is_strict: bool,
     /// Whether the folder of every life stays. Otherwise only those with a finding do.
     pub keeps_all: bool,
-    /// Arguments that a replay needs, such as `--loader FILE`.
-    pub repeat_arguments: Vec<String>,
 }
 
 /// Runs lives.
@@ -94,6 +94,8 @@ struct State {
     scripts: BTreeMap<String, usize>,
     reasons: BTreeMap<String, usize>,
     found: Vec<(Key, Found)>,
+    /// The smallest lives so far, each with the position of its loader.
+    smallest: Vec<(usize, Scenario)>,
 }
 
 impl Campaign<'_> {
@@ -190,14 +192,32 @@ impl Campaign<'_> {
         let number = state.found.len() + 1;
         let (mut smallest, mut n_tries) = (first.clone(), 0);
         let mut tried: BTreeSet<String> = BTreeSet::new();
-        loop {
-            let candidates = smaller(&smallest).into_iter().filter(|life| tried.insert(life.to_toml("")));
-            let next = self.first_with(target, &finding.signature, candidates.collect(), &mut n_tries, number, state);
+        let recorded = finding.clone();
+        let name = format!("{number:03}-{}", finding.invariant);
+        smallest.name.clone_from(&name);
+        let mut again = self.repeated(target, &smallest, &mut finding, state).await;
+        // One defect often shows in several ways, so the smallest lives of other findings may show this one as well.
+        let others =
+            state.smallest.iter().filter(|(other, life)| *other == target && life.steps.len() < first.steps.len());
+        let mut candidates: Vec<Scenario> = others.map(|(_, life)| life.clone()).collect();
+        let began = Instant::now();
+        while again > 0 && began.elapsed() < SHRINKING_MAX {
+            candidates.extend(smaller(&smallest));
+            candidates.retain(|life| tried.insert(content(life)));
+            let some = std::mem::take(&mut candidates);
+            let next = self.first_with(target, &finding.signature, some, &mut n_tries, number, state);
             let Some((life, shown)) = next.await else { break };
             (smallest, finding) = (life, shown);
         }
-        smallest.name = format!("{number:03}-{}", finding.invariant);
-        let (again, repeat) = self.repeated(target, &smallest, &mut finding, state).await;
+        if again > 0 && n_tries > 0 {
+            smallest.name.clone_from(&name);
+            again = self.repeated(target, &smallest, &mut finding, state).await;
+        }
+        if again == 0 {
+            // What is not seen again cannot be made smaller. The recorded life shows it all the same.
+            (smallest, finding) = (Scenario { name, ..first.clone() }, recorded);
+        }
+        state.smallest.push((target, smallest.clone()));
         smallest.about = format!("{}.", finding.because.trim_end_matches('.'));
         let file = format!("{FOUND}/{}.toml", smallest.name);
         let row = FoundRow {
@@ -215,7 +235,7 @@ impl Campaign<'_> {
             again,
             repeats: REPEATS,
             file: file.clone(),
-            repeat,
+            repeat: finding.repeat.clone(),
         };
         let comment = format!(
             "{} of {}: {} of {REPEATS} repeats show it. Found in life {} (seed {}).",
@@ -278,14 +298,9 @@ impl Campaign<'_> {
         None
     }
 
-    /// Runs a life several times. Returns how often it shows the finding, and the command line that repeats one of these plans.
-    async fn repeated(
-        &self,
-        target: usize,
-        life: &Scenario,
-        finding: &mut FindingRow,
-        state: &mut State,
-    ) -> (u32, String) {
+    /// Runs a life several times, each in a new process. Returns how often it shows the finding, which becomes that of the first of
+    /// these plans.
+    async fn repeated(&self, target: usize, life: &Scenario, finding: &mut FindingRow, state: &mut State) -> u32 {
         let selected = plans_of(life, &self.targets[target], &self.settings.lives, REPEATS).unwrap_or_default();
         let finished = self.alone.run_after(&selected, &mut state.probed.clone()).await;
         let mut again = 0;
@@ -303,15 +318,7 @@ impl Campaign<'_> {
                 None => self.forget(&one.row.id),
             }
         }
-        let repeat = if again > 0 { finding.repeat.clone() } else { self.repeat_of_file(&life.name) };
-        (again, repeat)
-    }
-
-    fn repeat_of_file(&self, name: &str) -> String {
-        let file = self.pool.folder.path().join(FOUND).join(format!("{name}.toml"));
-        let words = std::iter::once(file.display().to_string()).chain(self.settings.repeat_arguments.iter().cloned());
-        let words: Vec<String> = words.map(|word| shell_word(&word).into_owned()).collect();
-        format!("mcp-lifecheck replay {}", words.join(" "))
+        again
     }
 
     fn report(&self, state: State, wall: Duration) -> Explored {
@@ -338,6 +345,11 @@ impl Campaign<'_> {
         };
         Explored { report, found, reasons: state.reasons }
     }
+}
+
+/// What a life does, without its name and its purpose.
+fn content(life: &Scenario) -> String {
+    Scenario { about: String::new(), ..life.clone() }.to_toml("")
 }
 
 impl State {

@@ -1,8 +1,9 @@
 //! What lives may be made of.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::plan::{ContextKind, Place, PlaceKind, Promises, Revision, Transport};
+use crate::catalogue::shipped_scenarios;
+use crate::plan::{ContextKind, Place, PlaceKind, Promises, Revision, Transport, did_you_mean};
 use crate::run::RunError;
 use crate::run::select::Target;
 use crate::script::{Action, EVERY, Generation, Script, When, framing_of, shipped, shipped_names};
@@ -56,6 +57,8 @@ pub struct Palette {
     pub places: Vec<Place>,
     /// The steps that the loader's adapter may lack, and does not.
     pub offered: BTreeSet<Optional>,
+    /// Whether every server ends when it is asked to.
+    pub is_polite: bool,
 }
 
 /// A kind of step that an adapter may lack.
@@ -96,6 +99,8 @@ pub struct Narrowing {
     pub revision: Option<Revision>,
     /// Scripts; empty: every shipped one that fits.
     pub scripts: Vec<String>,
+    /// Whether every server ends when it is asked to.
+    pub is_polite: bool,
 }
 
 impl Palette {
@@ -104,6 +109,11 @@ impl Palette {
     /// # Errors
     /// `Usage` when the loader speaks none of the transports, or no script fits.
     pub fn of(target: &Target, narrowing: &Narrowing) -> Result<Self, RunError> {
+        let unknown = narrowing.scripts.iter().find(|name| !shipped_names().contains(&name.as_str()));
+        if let Some(unknown) = unknown {
+            let near = did_you_mean(unknown, shipped_names());
+            return Err(RunError::usage(format!("found script {unknown:?}, expected a shipped one{near}")));
+        }
         let wanted: &[Transport] = match narrowing.transports.as_slice() {
             [] => &Transport::USUAL,
             named => named,
@@ -128,17 +138,27 @@ impl Palette {
             )));
         }
         let promises = target.promises(grounds[0].transport);
-        Ok(Self { grounds, places: places(&promises), offered: Optional::ALL.into() })
+        Ok(Self { grounds, places: places(&promises), offered: Optional::ALL.into(), is_polite: narrowing.is_polite })
     }
 }
 
 /// The scripts that fit a ground.
 fn scripts(transport: Transport, revision: Revision, wanted: &[String]) -> Result<Vec<ScriptFacts>, RunError> {
+    // A script that deviates in what only some revisions have is in scenarios of those revisions alone.
+    let mut revisions: BTreeMap<String, BTreeSet<Revision>> = BTreeMap::new();
+    for scenario in shipped_scenarios()? {
+        for server in scenario.servers {
+            revisions.entry(server.script).or_default().extend(scenario.revisions.iter().copied());
+        }
+    }
     let mut found = Vec::new();
     for name in shipped_names() {
         let is_wanted = wanted.is_empty() || wanted.iter().any(|one| one == name);
+        // Over SSE, the first revision has the servers of the next one.
+        let counted = if revision == Revision::R20241105 { Revision::R20250326 } else { revision };
+        let is_of_revision = revisions.get(name).is_none_or(|known| known.contains(&counted));
         let script = shipped(name)?;
-        if is_wanted && fits(&script, transport, revision) {
+        if is_wanted && is_of_revision && fits(&script, transport, revision) {
             found.push(ScriptFacts::of(&script));
         }
     }

@@ -138,7 +138,7 @@ impl Lives {
 
     /// Number of lives of this part; `None` where there is no bound.
     #[must_use]
-    pub fn len(&self) -> Option<u64> {
+    pub fn n_lives(&self) -> Option<u64> {
         let listed = match &self.source {
             Source::Drawn { .. } => None,
             Source::Listed { lives, .. } => Some(lives.len() as u64),

@@ -20,6 +20,8 @@ mod shrink;
 mod strategy;
 mod sweep;
 mod swept;
+#[cfg(test)]
+mod tests;
 
 pub use campaign::{Campaign, CampaignSettings, Explored, Progress};
 pub use found::Found;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::plan::{Invoked, Place, Scenario, ShutdownBehaviour, Step, StepDo, Until, WaitFor};
+use crate::script::shipped_text;
 
 /// The script of a server that conforms.
 const CONFORMING: &str = "polite";
@@ -123,8 +124,29 @@ fn simpler_step(life: &Scenario, index: usize) -> Vec<Scenario> {
     found
 }
 
-/// Without steps about operations that are gone or have completed, and without names that no step uses.
+/// Without steps about operations that are gone or have completed or about gates that are gone, without scripts of its own that no
+/// server has, and without names that no step uses.
 fn tidied(mut life: Scenario) -> Scenario {
+    let servers: BTreeSet<&str> = life.servers.iter().map(|server| server.script.as_str()).collect();
+    life.scripts.retain(|own| servers.contains(own.name.as_str()));
+    let own = life.scripts.iter().map(|own| own.text.as_str());
+    let texts: String = own.chain(servers.iter().filter_map(|name| shipped_text(name))).collect();
+    life.steps.retain(|step| match &step.action {
+        StepDo::OpenGate { gate } | StepDo::Wait(WaitFor::Gate(gate)) => texts.contains(&format!("\"{gate}\"")),
+        StepDo::Load(_)
+        | StepDo::Rerun(_)
+        | StepDo::Reload { .. }
+        | StepDo::List(_)
+        | StepDo::Call { .. }
+        | StepDo::Close(_)
+        | StepDo::Collect
+        | StepDo::Cancel { .. }
+        | StepDo::DropContext
+        | StepDo::Exit
+        | StepDo::Signal { .. }
+        | StepDo::KillServer { .. }
+        | StepDo::Wait(WaitFor::Idle(_) | WaitFor::Operation(_) | WaitFor::ServerEnd(_)) => true,
+    });
     let mut running: BTreeSet<String> = BTreeSet::new();
     life.steps.retain(|step| {
         if let StepDo::Cancel { operation } | StepDo::Wait(WaitFor::Operation(operation)) = &step.action {

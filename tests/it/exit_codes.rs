@@ -68,6 +68,16 @@ fn usage_errors_are_two() {
         &["check", "/"],
         &["host", "--transport", "sse", "--", "true"],
         &["replay", "no-such-file"],
+        &["explore", "--loader", "no-such-loader"],
+        &["explore", "--script", "no-such-script"],
+        &["explore", "--scenario", "no-such-scenario"],
+        &["explore", "--scenario", "load-call-close", "--sweep", "no-such-event"],
+        &["explore", "--scenario", "stream-breaks", "--transport", "stdio"],
+        &["explore", "--sweep", "die"],
+        &["explore", "--depth", "3", "--scenario", "load-call-close"],
+        &["explore", "--shard", "3/2"],
+        &["explore", "--known", "no-such-file"],
+        &["explore", "--cases", "0"],
     ] {
         let ran = rig.finish(rig.command(arguments));
         assert_eq!(ran.code, 2, "{arguments:?}: {}{}", ran.stdout, ran.stderr);

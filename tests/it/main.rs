@@ -18,6 +18,7 @@ mod docs;
 mod doctor;
 mod eras;
 mod exit_codes;
+mod explore;
 mod falsified;
 mod fastmcp;
 mod forks;

@@ -207,6 +207,9 @@ pub(crate) struct ExploreArgs {
     /// Script that servers of drawn lives may have; repeatable. By default, every shipped one that fits.
     #[arg(long, value_name = "SCRIPT")]
     pub script: Vec<String>,
+    /// Draw only servers that end when they are asked to.
+    #[arg(long)]
+    pub polite_only: bool,
     /// Transport; repeatable. By default, every transport except sse that the loader supports.
     #[arg(long, value_name = "TRANSPORT", value_parser = transport())]
     pub transport: Vec<Transport>,

@@ -35,6 +35,7 @@ pub(crate) fn explore(arguments: &ExploreArgs, parent: Option<OwnedFd>) -> Resul
         transports: arguments.transport.clone(),
         revision: arguments.revision,
         scripts: arguments.script.clone(),
+        is_polite: arguments.polite_only,
     };
     let palettes =
         targets.iter().map(|target| Palette::of(target, &narrowing)).collect::<Result<Vec<_>, RunError>>()?;
@@ -65,7 +66,7 @@ pub(crate) fn explore(arguments: &ExploreArgs, parent: Option<OwnedFd>) -> Resul
         };
         let usual = (scenarios.is_empty() && arguments.time.is_none()).then_some(CASES);
         let lives = Lives::new(source, arguments.shard, arguments.cases.or(usual));
-        progress.of(lives.len());
+        progress.of(lives.n_lives());
         let campaign = Campaign {
             pool: &pool,
             alone: &alone,
@@ -91,13 +92,11 @@ pub(crate) fn explore(arguments: &ExploreArgs, parent: Option<OwnedFd>) -> Resul
 }
 
 fn settings(arguments: &ExploreArgs) -> CampaignSettings {
-    let loaders = arguments.loader.iter().filter(|loader| loader.ends_with(".toml"));
     CampaignSettings {
         lives: LifeSettings { seed: arguments.seed, limits: arguments.limits() },
         time: arguments.time,
         is_strict: arguments.strict,
         keeps_all: arguments.out.is_some(),
-        repeat_arguments: loaders.flat_map(|loader| ["--loader".to_owned(), loader.clone()]).collect(),
     }
 }
 

@@ -1,0 +1,201 @@
+//! `explore`: lives that are drawn or swept, the findings in them, and their smallest lives.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::rig::{Ran, Rig};
+
+/// A loader with a defect that each life shows, without servers that make it wait.
+const BROKEN: [&str; 7] =
+    ["--loader", "rust-closed-early", "--transport=stdio", "--script", "polite", "--polite-only", "--seed=4"];
+
+/// A scenario in which that loader is not shown to be wrong, while a sweep of cancellations shows it.
+const SHORT: &str = r#"
+about = "A load and cleanup."
+servers = [{ name = "files", script = "polite" }]
+[[step]]
+do = "load"
+[[step]]
+do = "close"
+"#;
+const SWEEP: [&str; 5] = ["--sweep", "cancel", "--loader", "rust-rmcp-readme", "--transport=stdio"];
+
+fn command(rig: &Rig, arguments: &[&str]) -> Command {
+    let mut command = rig.command(&["explore", "--format", "json", "--jobs", "4", "--out"]);
+    command.arg(rig.out()).args(arguments);
+    command
+}
+
+fn explore(rig: &Rig, arguments: &[&str]) -> Ran {
+    let ran = rig.finish(command(rig, arguments));
+    rig.assert_nothing_left(Duration::from_secs(6));
+    ran
+}
+
+fn findings(report: &Value) -> Vec<&Value> {
+    report["findings"].as_array().unwrap().iter().collect()
+}
+
+/// The names of the folders in which plans were recorded.
+fn recorded(rig: &Rig) -> BTreeSet<String> {
+    let folders = fs::read_dir(rig.out()).unwrap().map(|entry| entry.unwrap());
+    let folders = folders.filter(|entry| entry.path().join("history.jsonl").exists());
+    folders.map(|entry| entry.file_name().into_string().unwrap()).collect()
+}
+
+fn counts(report: &Value) -> (u64, u64, u64) {
+    let count = |name: &str| report["counts"][name].as_u64().unwrap();
+    (count("lives"), count("pass"), count("fail"))
+}
+
+#[test]
+fn a_defect_is_found_with_its_smallest_life_which_repeats_it() {
+    let rig = Rig::new();
+    let ran = explore(&rig, &[&BROKEN[..], &["--cases", "2"]].concat());
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    let report = ran.report();
+    let found = findings(&report);
+    let early = found.iter().find(|one| one["invariant"] == "scope-open-until-cleanup");
+    let early = early.unwrap_or_else(|| panic!("{report:#}"));
+    // A load is enough: its servers are closed when it has completed.
+    assert_eq!((&early["steps"], &early["again"], &early["repeats"]), (&1.into(), &5.into(), &5.into()), "{early:#}");
+    assert!(early["steps_before"].as_u64() > Some(1), "{early:#}");
+    let file = rig.out().join(early["file"].as_str().unwrap());
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(
+        text.starts_with(&format!("# {} of rust-closed-early: 5 of 5", early["signature"].as_str().unwrap())),
+        "{text}"
+    );
+    assert!(text.ends_with("[[step]]\ndo = \"load\"\n"), "{text}");
+    // Both the file and the folder of the plan repeat the finding.
+    let folder = early["repeat"].as_str().unwrap().strip_prefix("mcp-lifecheck replay ").unwrap().to_owned();
+    for (what, loader) in [(file, &["--loader", "rust-closed-early"][..]), (PathBuf::from(folder), &[])] {
+        let again = rig.temporary().with_file_name("again");
+        let mut replay = rig.command(&["replay", "--format", "json", "--out"]);
+        replay.arg(again).arg(what).args(loader);
+        let again = rig.finish(replay);
+        assert_eq!(again.code, 1, "{}{}", again.stdout, again.stderr);
+        assert!(again.stdout.contains(early["signature"].as_str().unwrap()), "{}", again.stdout);
+    }
+}
+
+#[test]
+fn known_findings_are_counted_and_not_told_again() {
+    let rig = Rig::new();
+    let scenario = rig.scenario(SHORT);
+    let swept = |more: &[&str]| explore(&rig, &[&["--scenario", &scenario][..], &SWEEP, more].concat());
+    let first = swept(&[]);
+    let told = findings(&first.report()).iter().map(|one| one["signature"].clone()).collect::<Vec<_>>();
+    assert_eq!(told, ["scope-exit-explicit/finaliser"]);
+    let earlier = rig.file("known.json", &first.stdout);
+    let baseline = rig.file("known.yaml", "client:\n  - load-call-close:scope-exit-explicit\n");
+    let of_scenario = rig.file("all.yaml", "client:\n  - scenario\n");
+    for known in [earlier, baseline, of_scenario] {
+        let again = swept(&["--known", known.to_str().unwrap()]);
+        assert_eq!(again.code, 0, "{}: {}{}", known.display(), again.stdout, again.stderr);
+        let report = again.report();
+        assert!(findings(&report).is_empty(), "{report:#}");
+        assert_eq!(report["known"]["scope-exit-explicit/finaliser"], 2, "{report:#}");
+        assert_eq!(counts(&report), counts(&first.report()));
+    }
+    // What a baseline says of another invariant leaves the findings as they are.
+    let other = rig.file("other.yaml", "client:\n  - scenario:nothing-survives\n");
+    assert_eq!(swept(&["--known", other.to_str().unwrap()]).code, 1);
+}
+
+#[test]
+fn a_sweep_has_every_position_and_the_reference_loader_lives_through_each() {
+    let rig = Rig::new();
+    let arguments = ["--scenario", "load-call-close", "--sweep", "cancel,close,drop", "--transport", "memory"];
+    let ran = explore(&rig, &arguments);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let report = ran.report();
+    let positions =
+        |event: &str| report["positions"][format!("{event} load-call-close over memory with reference")].as_u64();
+    let found = (positions("cancel"), positions("close"), positions("drop"));
+    // Two servers have three requests each; and six steps follow one another.
+    assert_eq!(found, (Some(6), Some(12), Some(6)), "{report:#}");
+    assert_eq!(counts(&report), (25, 25, 0), "{report:#}");
+    // `--out` keeps the history of every life.
+    assert_eq!(recorded(&rig).len(), 25);
+    let cancelled = recorded(&rig).into_iter().find(|name| name.starts_with("load-call-close-cancel-1.")).unwrap();
+    let events = rig.events(&cancelled);
+    let of = |kind: &str| events.iter().position(|event| event["kind"] == kind).unwrap_or_else(|| panic!("no {kind}"));
+    // The gate forces the order: the message has arrived, the cancellation comes, and only then does the server answer.
+    assert!(of("wire.received") < of("gate.reached") && of("gate.reached") < of("cancel.requested"));
+    let opened = events.iter().position(|event| event["kind"] == "gate.opened").unwrap();
+    assert!(of("cancel.delivered") < opened, "{events:#?}");
+}
+
+#[test]
+fn a_sweep_finds_what_the_scenario_alone_does_not() {
+    let rig = Rig::new();
+    let scenario = rig.scenario(SHORT);
+    let alone = rig.run(&[&scenario, "--polite-only", "--loader", "rust-rmcp-readme", "--transport", "stdio"]);
+    assert_eq!(alone.code, 0, "{}", alone.stdout);
+    let ran = explore(&rig, &[&["--scenario", &scenario][..], &SWEEP].concat());
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    let report = ran.report();
+    // A load that is cancelled leaves its sessions to a finaliser.
+    let [found] = findings(&report)[..] else { panic!("{report:#}") };
+    assert_eq!(
+        (&found["signature"], &found["steps"]),
+        (&"scope-exit-explicit/finaliser".into(), &2.into()),
+        "{found:#}"
+    );
+    assert_eq!(counts(&report), (3, 1, 2), "{report:#}");
+}
+
+#[test]
+fn two_shards_have_all_lives_of_a_seed_and_none_twice() {
+    let rig = Rig::new();
+    let run = |shard: &str| {
+        let _ = fs::remove_dir_all(rig.out());
+        let arguments =
+            ["--transport", "memory", "--script", "polite", "--cases", "6", "--seed", "9", "--shard", shard];
+        let ran = explore(&rig, &arguments);
+        assert!(ran.code < 2, "{}{}", ran.stdout, ran.stderr);
+        assert_eq!(ran.report()["shard"], shard);
+        recorded(&rig)
+    };
+    let is_life = |name: &String| name.starts_with("case-9-");
+    let [whole, one, two] =
+        ["1/1", "1/2", "2/2"].map(|shard| run(shard).into_iter().filter(is_life).collect::<BTreeSet<_>>());
+    assert_eq!((whole.len(), one.len(), two.len()), (6, 3, 3));
+    assert_eq!(one.union(&two).cloned().collect::<BTreeSet<_>>(), whole);
+}
+
+#[test]
+fn a_campaign_without_a_folder_keeps_the_lives_with_a_finding_alone() {
+    let rig = Rig::new();
+    let project = rig.home();
+    fs::write(project.join("Cargo.toml"), "[package]\nname = \"own\"\nversion = \"0.1.0\"\n").unwrap();
+    let scenario = rig.scenario(SHORT);
+    let run = |arguments: &[&str]| {
+        let mut command = rig.command(&["explore", "--jobs", "4", "--scenario", &scenario]);
+        command.args(arguments).current_dir(&project);
+        rig.finish(command)
+    };
+    let folder = project.join("target/mcp-lifecheck/explore");
+    let is_plan = |path: PathBuf| path.join("plan.toml").exists();
+    let n_plans = || fs::read_dir(&folder).unwrap().filter(|one| is_plan(one.as_ref().unwrap().path())).count();
+    let none = run(&["--sweep", "close", "--transport", "memory"]);
+    assert_eq!((none.code, n_plans()), (0, 0), "{}{}", none.stdout, none.stderr);
+    assert!(none.stdout.contains("5 lives: 5 pass, 0 fail, 0 warn; seed 0, shard 1/1\n"), "{}", none.stdout);
+    let some = run(&SWEEP);
+    assert_eq!(some.code, 1, "{}{}", some.stdout, some.stderr);
+    // The two lives that show it, and the smallest one.
+    assert_eq!(n_plans(), 3);
+    for expected in [
+        "FAIL scope-exit-explicit",
+        "  the smallest life of rust-rmcp-readme that shows it: 2 steps",
+        "  repeat: mcp-lifecheck replay ",
+    ] {
+        assert!(some.stdout.contains(expected), "{expected}: {}", some.stdout);
+    }
+}
