@@ -30,6 +30,7 @@ mod experiment;
 mod generations;
 mod honest_answers;
 mod host;
+mod in_force;
 mod invariant;
 mod lessons;
 mod levels;

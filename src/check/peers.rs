@@ -185,10 +185,10 @@ impl Server {
     }
 
     /// A load has ended: with tools of this server, or without.
-    pub(super) fn load_ended(&mut self, asked: (Seq, Option<Seq>), completed: Seq, has_tools: bool) {
+    pub(super) fn load_ended(&mut self, asked: (Seq, Option<Seq>), completed: Seq, has_tools: bool, is_settled: bool) {
         let (invoked, kept_up) = asked;
         let failed = self.last_failed.filter(|failed| *failed < invoked);
-        self.handed_out = has_tools.then_some(completed);
+        self.handed_out = (has_tools && is_settled).then_some(completed);
         let told = self.told.filter(|told| *told <= invoked);
         self.asked = kept_up.max(failed).max(told).filter(|_| has_tools);
         self.was_handed_out |= has_tools;

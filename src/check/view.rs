@@ -6,6 +6,7 @@ use crate::check::agreement::Agreements;
 use crate::check::carriers::{Carrier, Carriers};
 use crate::check::course::{Course, is_end_signal};
 use crate::check::generations::Generations;
+use crate::check::in_force::InForce;
 use crate::check::observability::Observability;
 use crate::check::operations::{
     LoadPlace, Overtaken, Removal, WireRequest, caller_of, owner_of, refuses_call, switch_from,
@@ -42,12 +43,13 @@ pub struct View {
     reading: Reading,
     refusals: Refusals,
     senders: Senders,
-    configured: Vec<String>,
+    pub(super) configured: Vec<String>,
+    pub(super) in_force: InForce,
     load_places: Vec<LoadPlace>,
     n_closes: usize,
     removal: Option<Removal>,
-    last_close: Option<Seq>,
-    closed: Option<(Seq, u64)>,
+    pub(super) last_close: Option<Seq>,
+    pub(super) closed: Option<(Seq, u64)>,
     pub(super) generations: Generations,
     agreements: Agreements,
     under_test: UnderTest,
@@ -72,6 +74,7 @@ impl View {
             refusals: Refusals::default(),
             senders: Senders::new(header),
             configured: Vec::new(),
+            in_force: InForce::default(),
             load_places: Vec::new(),
             n_closes: 0,
             removal: None,
@@ -122,12 +125,6 @@ impl View {
     /// Every open operation.
     pub fn operations(&self) -> impl Iterator<Item = &Operation> {
         self.operations.values()
-    }
-
-    /// The servers of the configuration in force.
-    #[must_use]
-    pub fn configured(&self) -> &[String] {
-        &self.configured
     }
 
     /// The state of a server, if any event named it.
@@ -195,18 +192,6 @@ impl View {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.course.ready.is_some()
-    }
-
-    /// The invocation of the latest cleanup.
-    #[must_use]
-    pub fn last_close(&self) -> Option<Seq> {
-        self.last_close
-    }
-
-    /// The event and time, in microseconds, of a successful cleanup without a concurrent or later load.
-    #[must_use]
-    pub fn closed(&self) -> Option<(Seq, u64)> {
-        self.closed
     }
 
     /// The request to exit or the signal that began the end of the program.
@@ -327,7 +312,9 @@ impl View {
         self.agreements.forget(event);
         self.reading.forget(event);
         match &event.kind {
-            EventKind::OperationCompleted { operation, .. } | EventKind::OperationAbandoned { operation, .. } => {
+            EventKind::OperationCompleted { operation, .. } => drop(self.operations.swap_remove(operation)),
+            EventKind::OperationAbandoned { operation, .. } => {
+                self.in_force.ended(event.seq, *operation, true);
                 self.operations.swap_remove(operation);
             }
             EventKind::OperationOverdue { operation, .. } => {
@@ -357,8 +344,9 @@ impl View {
             if !servers.is_empty() || action == Action::Reload {
                 self.configured.clone_from(servers);
             }
-            let configured = &self.configured;
-            let is_kept = |name: &String| configured.contains(name) && !changed.contains(name);
+            let (configured, in_force) = (&self.configured, &mut self.in_force);
+            in_force.load_begins(seq, id, configured, changed);
+            let is_kept = |name: &String| configured.contains(name) && in_force.is_settled(name);
             self.peers.servers_mut().filter(|(name, _)| !is_kept(name)).for_each(|(_, server)| {
                 server.handed_out = None;
             });
@@ -372,6 +360,7 @@ impl View {
         let (switch, is_promised) = switch_from(&self.load_places, &place, &self.promises.contexts);
         if action == Action::Close {
             self.overtake(Overtaken::ByCleanup, |operation| operation.action != Action::Close);
+            self.in_force.cleanup_begins(seq, id);
             self.n_closes += 1;
             self.last_close = Some(seq);
             self.peers.servers_mut().for_each(|(_, server)| server.handed_out = None);
@@ -402,6 +391,7 @@ impl View {
 
     fn complete(&mut self, event: &Event, id: OpId, outcome: &Outcome) {
         let seq = event.seq;
+        self.in_force.ended(seq, id, !matches!(outcome, Outcome::Ok { .. }));
         if let Some(removal) = self.removal.as_mut().filter(|removal| removal.operation == id) {
             removal.completed = Some(seq);
         }
@@ -418,8 +408,8 @@ impl View {
             return;
         }
         if operation.action == Action::Close {
-            let is_loading = self.operations.values().any(|operation| operation.action.loads());
-            if matches!(outcome, Outcome::Ok { .. }) && !is_loading && self.closed.is_none() {
+            let is_last = self.closed.is_none() && !self.may_load_after(operation);
+            if matches!(outcome, Outcome::Ok { .. }) && is_last {
                 self.closed = Some((seq, event.at_us));
             }
             return;
@@ -440,7 +430,9 @@ impl View {
         }
         for name in operation.servers.clone() {
             let has_tools = tools.iter().any(|tool| tool.server == name);
-            self.peers.server_mut(&name).load_ended((invoked, kept_up), seq, has_tools);
+            // The tools of a server that an overlapping load replaces may be gone already.
+            let is_settled = self.in_force.is_settled(&name);
+            self.peers.server_mut(&name).load_ended((invoked, kept_up), seq, has_tools, is_settled);
             if has_tools {
                 self.recovered(&name, invoked);
             }

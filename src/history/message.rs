@@ -159,6 +159,22 @@ impl Message {
         self.has_result || self.has_error
     }
 
+    /// Whether it is a response that every client understands: an object as its result, or an error with a code and a
+    /// text, and not both. The outcome of a message that was cut is not on record, and counts as understood.
+    pub(crate) fn is_sound_response(&self) -> bool {
+        let is_sound_error = || {
+            let part = |name| self.at(&["error", name]);
+            part("code").is_some_and(Value::is_i64) && part("message").is_some_and(Value::is_string)
+        };
+        let is_sound_result = || self.at(&["result"]).is_some_and(Value::is_object);
+        let has_sound_outcome = match (self.has_result, self.has_error) {
+            (true, false) => is_sound_result(),
+            (false, true) => is_sound_error(),
+            (true, true) | (false, false) => false,
+        };
+        self.is_response() && (self.is_cut || has_sound_outcome)
+    }
+
     /// Whether the mock shortened it because of its size.
     #[must_use]
     pub fn is_cut(&self) -> bool {
@@ -189,6 +205,29 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_response_is_sound_if_it_has_one_outcome_of_the_right_shape() {
+        let error = json!({ "code": -32603, "message": "x" });
+        for (outcome, is_sound) in [
+            (json!({ "result": {} }), true),
+            (json!({ "result": [] }), false),
+            (json!({ "result": null }), false),
+            (json!({ "error": error }), true),
+            (json!({ "error": "x" }), false),
+            (json!({ "error": { "code": "x", "message": "x" } }), false),
+            (json!({ "error": { "code": 1 } }), false),
+            (json!({ "result": {}, "error": error }), false),
+            (json!({ "cut": true }), true),
+            (json!({}), false),
+        ] {
+            let mut body = outcome;
+            body["id"] = json!(1);
+            assert_eq!(Message::new(body.clone()).is_sound_response(), is_sound, "{body}");
+            body["method"] = json!("ping");
+            assert!(!Message::new(body.clone()).is_sound_response(), "{body}");
+        }
+    }
 
     #[test]
     fn a_name_is_found_where_it_is_and_nowhere_else() {

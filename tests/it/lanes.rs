@@ -66,6 +66,31 @@ fn python_loaders_on(stacks: &[&str]) {
     }
 }
 
+/// A loader of each language that ends its servers whatever ends the program.
+const ENDS_ITS_SERVERS: [&str; 3] = ["reference", "python-owner-task@mcp-1.30", "typescript-sdk@sdk-1.32"];
+
+#[test]
+fn a_program_that_is_hung_up_ends_servers_that_ignore_their_end_of_input() {
+    for loader in ENDS_ITS_SERVERS {
+        let stack = loader.split_once('@').map_or("", |(_, stack)| stack);
+        let lacking = python_stack(stack).map(|stack| stack.interpreter().err());
+        let lacking = lacking.or_else(|| node_stack(stack).map(|stack| stack.modules().err()));
+        if let Some(error) = lacking.flatten() {
+            unavailable(loader, &error.to_string());
+            continue;
+        }
+        let rig = Rig::new();
+        let scenario = rig.file(
+            "hung-up.toml",
+            "about = \"SIGHUP while a server is loaded that ignores the end of its input.\"\n\
+             servers = [{ name = \"files\", script = \"stubborn\" }]\n\
+             [[step]]\ndo = \"load\"\n[[step]]\ndo = \"signal\"\nsignal = \"HUP\"\n",
+        );
+        let ran = rig.run(&[scenario.to_str().unwrap(), "--transport", "stdio", "--loader", loader]);
+        assert_eq!((ran.code, ran.invariants("fail")), (0, vec![]), "{loader}: {}", ran.stdout);
+    }
+}
+
 /// Name, stack, and what is found: scenarios and invariants.
 type Published = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 

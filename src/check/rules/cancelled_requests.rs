@@ -47,6 +47,8 @@ struct TrackedRequest {
     /// The answer, its time, and whether it hands out a task.
     answered: Option<(Seq, u64)>,
     is_task: bool,
+    /// Whether every client understands the answer.
+    is_sound: bool,
     /// The first event that shows that the answer was read.
     read: Option<Seq>,
     is_cancel_wanted: bool,
@@ -80,6 +82,7 @@ impl Monitor for CancelledRequests {
                     if let Some(asked) = self.requests.get_mut(&key) {
                         asked.answered = Some((event.seq, event.at_us));
                         asked.is_task = new_task(part).is_some();
+                        asked.is_sound = part.is_sound_response();
                         asked.read = None;
                         if asked.method == "tools/call" && view.is_line() {
                             self.after_answers.entry(connection.clone()).or_default().n_calls += 1;
@@ -152,8 +155,10 @@ impl TrackedRequest {
     }
 
     /// The event that shows that the client has read the answer.
+    ///
+    /// Counter-example: A client need not take a message that it cannot understand for the answer, and may wait on.
     fn read_by(&self, view: &View, connection: &ConnectionId, returned: Option<&(Seq, Seq)>) -> Option<Seq> {
-        let (sent, _) = self.answered?;
+        let (sent, _) = self.answered.filter(|_| self.is_sound)?;
         let returned = || returned.filter(|(to, _)| sent <= *to).map(|(_, evidence)| *evidence);
         self.read.or_else(|| view.reading().in_order(connection, sent)).or_else(returned)
     }
@@ -191,6 +196,7 @@ impl CancelledRequests {
                 received: seq,
                 answered: None,
                 is_task: false,
+                is_sound: false,
                 read: None,
                 is_cancel_wanted: false,
                 cancelled: None,
@@ -268,7 +274,7 @@ impl CancelledRequests {
                 let is_delayed =
                     event.source.server().and_then(|server| view.server(server)).is_some_and(|it| it.delayed.is_some());
                 let takes_turns = self.turns.takes_turns(connection);
-                let late = asked.answered.filter(|_| takes_turns && !asked.is_cancel_wanted);
+                let late = asked.answered.filter(|_| asked.is_sound && takes_turns && !asked.is_cancel_wanted);
                 let waited = late.map(|(_, at_us)| Duration::from_micros(event.at_us.saturating_sub(at_us)));
                 if let Some((answered, _)) = late.filter(|_| waited >= Some(CROSSED_BY_THEN)) {
                     let operation = asked.operation.and_then(|operation| view.operation(operation));

@@ -5,7 +5,8 @@ use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally,
 use crate::history::{Action, Event, EventKind, Header, Kind, LinkPeer, Outcome, ProcessId, Seq, Table};
 use crate::plan::Promise;
 
-/// Counter-examples: A load that runs concurrently with cleanup may start a server that is rightly there afterwards. A
+/// Counter-examples: A load that runs concurrently with cleanup may start a server that is rightly there afterwards, also if
+/// the load was invoked first and is carried out last. A
 /// helper process of the language (role `other`) may outlive cleanup, but not the program. No text asks a client to look after
 /// what a server has started: if the server ended by itself, only a loader that promises so owes their end. A client that
 /// ended a server by a signal may have cut off the server's own cleanup, so without that promise it gets a warning. An HTTP
@@ -111,9 +112,11 @@ impl Survivors {
         if !view.promises().closes_servers || self.was_close_cancelled {
             return;
         }
+        let is_started_since = self.links.iter().any(|((of, _), opened)| of == server && *opened > close);
         let is_of_later_load = self.started.get(process).is_some_and(|started| *started > close)
             || view.server(server).and_then(|server| server.handed_out).is_some()
-            || view.operations().any(|operation| operation.action.loads());
+            || view.operations().any(|operation| operation.action.loads())
+            || (is_started_since && view.may_be_loaded(server));
         if is_of_later_load {
             return;
         }

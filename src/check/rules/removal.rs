@@ -9,7 +9,7 @@ use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, OpId,
 use crate::plan::Promise;
 
 /// Counter-examples: A reload that was cancelled or failed may not have reached the point of closing. A server that
-/// exits slowly has received its EOF.
+/// exits slowly has received its EOF. A load that overlaps the reload may be carried out after it.
 pub(super) const REMOVED_SERVER_CLOSED: Invariant = Invariant {
     id: "removed-server-closed",
     property: Property::Liveness,
@@ -51,17 +51,17 @@ impl Monitor for RemovedConnections {
                 if *action == Action::Reload {
                     self.begin(event, view, *operation, |server| !servers.contains(server) || changed.contains(server));
                 }
-                self.configured.clone_from(servers);
+                view.configured().clone_into(&mut self.configured);
             }
             EventKind::OperationCompleted { operation, .. } if !self.leaving.is_empty() => {
                 let is_good = loaded(event, view).is_some();
+                let is_over = |server: &String| is_good && view.is_settled(server);
                 let (done, others) =
                     std::mem::take(&mut self.leaving).into_iter().partition(|(of, ..)| of == operation);
                 self.leaving = others;
                 let done: Vec<(OpId, String, ConnectionId)> = done;
-                if is_good {
-                    self.owed.extend(done.into_iter().map(|(_, server, connection)| (event.seq, server, connection)));
-                }
+                let over = done.into_iter().filter(|(_, server, _)| is_over(server));
+                self.owed.extend(over.map(|(_, server, connection)| (event.seq, server, connection)));
             }
             _ => {}
         }
@@ -93,7 +93,8 @@ impl RemovedConnections {
 }
 
 /// Counter-examples: A reload that also adds a broken server may fail for that reason. A per-call loader keeps no
-/// sibling connection open, so that part needs the persistent promise.
+/// sibling connection open, so that part needs the persistent promise. A reload may replace a server whose entry earlier
+/// loads that overlapped had left unsettled.
 pub(super) const REMOVAL_SPARES_SIBLINGS: Invariant = Invariant {
     id: "removal-spares-siblings",
     property: Property::Safety,
@@ -181,6 +182,7 @@ impl SiblingsOfRemoval {
     fn begin(&mut self, event: &Event, view: &View, operation: OpId, servers: &[String]) {
         let (siblings, removed): (BTreeSet<String>, BTreeSet<String>) =
             self.loaded.iter().cloned().partition(|server| servers.contains(server));
+        let siblings: BTreeSet<String> = siblings.into_iter().filter(|server| view.is_settled(server)).collect();
         self.loaded.clone_from(&siblings);
         if siblings.is_empty() || removed.is_empty() {
             self.stop_watching();

@@ -14,7 +14,8 @@ use crate::plan::{ContextKind, PlaceKind, Promise};
 /// reports the crash, so an end counts only after a later event of the loader. A server that died or was made to
 /// misbehave has lost its connection by itself. A load may open a connection, drop it and use a second one: the newest
 /// counts, or an older one that is still open after it. A context that the driver ended ends its sessions as well,
-/// unless the loader promises to survive that.
+/// unless the loader promises to survive that. Of loads and cleanups that overlap, each may be carried out last, so the tools of
+/// a server that one of them replaces count after none of them.
 pub(super) const OPEN_UNTIL_CLEANUP: Invariant = Invariant {
     id: "scope-open-until-cleanup",
     property: Property::Safety,

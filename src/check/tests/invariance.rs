@@ -219,6 +219,17 @@ impl Renaming {
         format!("{:x}-{old}", hasher.finish() % 0xffff)
     }
 
+    /// Another id. One of random bits keeps its form, by which a rule knows it.
+    fn text_of_id(&self, old: &str) -> String {
+        let groups: Vec<&str> = old.split('-').collect();
+        if !groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12]) {
+            return self.name("id", old);
+        }
+        let mut hasher = DefaultHasher::new();
+        (self.salt, old).hash(&mut hasher);
+        format!("{:08x}-{}", hasher.finish() & 0xffff_ffff, groups[1..].join("-"))
+    }
+
     fn server(&self, old: &str) -> String {
         if self.servers { self.name("server", old) } else { old.to_owned() }
     }
@@ -307,7 +318,7 @@ impl Renaming {
 
     fn id(&self, id: &mut Value) {
         match id {
-            Value::String(text) => *text = self.name("id", text),
+            Value::String(text) => *text = self.text_of_id(text),
             Value::Number(number) => {
                 let shift = u32::try_from(self.salt % 1_000).unwrap();
                 if let Some(number) = number.as_u64() {

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use signal_hook::consts::{SIGINT, SIGPIPE, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio::sync::oneshot;
 
@@ -128,7 +128,7 @@ fn dial(name: &str, endpoint: &RecorderAddress, turns: mpsc::Sender<Turn>) -> Re
 fn forward_signals(turns: mpsc::Sender<Turn>) -> io::Result<()> {
     // SIGPIPE is caught in order to be ignored. A helper starts before the standard library ignores SIGPIPE. Without
     // this, writing to a dead server would kill the loader, as it would kill no ordinary Rust program.
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGPIPE])?;
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGPIPE])?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for _ in signals.forever().filter(|signal| *signal != SIGPIPE) {
             if turns.send(Turn::Signal).is_err() {

@@ -1,0 +1,111 @@
+//! Which configuration may be in force. A loader may carry out loads and cleanups that overlap in either order.
+//!
+//! A load brings the servers of its configuration about, and a cleanup brings none about. After a load that overlapped no
+//! other operation of this kind, its configuration is in force. Of several that overlapped, each may have been the last. A
+//! server whose entry is the same in all of them is settled: it stays connected in every order. The entry of another server is
+//! not settled before a later load has succeeded, and that load may replace it.
+
+use crate::check::{Operation, View};
+use crate::history::{OpId, Seq, Table};
+
+/// What may be in force, as the loads and cleanups show it.
+#[derive(Debug, Default)]
+pub(super) struct InForce {
+    /// How often a reload has changed the entry of each server.
+    versions: Table<String, u32>,
+    /// Each may be the last that was carried out, or is running.
+    candidates: Vec<Candidate>,
+}
+
+/// A load or a cleanup.
+#[derive(Debug)]
+struct Candidate {
+    operation: OpId,
+    invoked: Seq,
+    /// The event of its end.
+    ended: Option<Seq>,
+    has_failed: bool,
+    /// The servers that are there after it, each with the version of its entry.
+    entries: Table<String, u32>,
+}
+
+impl InForce {
+    /// Takes the invocation of a load with this configuration, of which these entries have changed.
+    pub(super) fn load_begins(&mut self, invoked: Seq, operation: OpId, servers: &[String], changed: &[String]) {
+        for server in changed {
+            *self.versions.entry(server.clone()).or_default() += 1;
+        }
+        let version = |server: &String| self.versions.get(server).copied().unwrap_or_default();
+        let entries = servers.iter().map(|server| (server.clone(), version(server))).collect();
+        self.candidates.push(Candidate { operation, invoked, ended: None, has_failed: false, entries });
+    }
+
+    /// Takes the invocation of a cleanup.
+    pub(super) fn cleanup_begins(&mut self, invoked: Seq, operation: OpId) {
+        self.load_begins(invoked, operation, &[], &[]);
+    }
+
+    /// Takes the end of any operation. What had ended before it began was not carried out after it.
+    pub(super) fn ended(&mut self, at: Seq, operation: OpId, has_failed: bool) {
+        let Some(ended) = self.candidates.iter_mut().find(|known| known.operation == operation) else { return };
+        (ended.ended, ended.has_failed) = (Some(at), has_failed);
+        let invoked = ended.invoked;
+        self.candidates.retain(|known| has_failed || known.ended.is_none_or(|ended| ended > invoked));
+    }
+
+    /// Whether the entry of a server, or its absence, is the same in every order.
+    pub(super) fn is_settled(&self, server: &str) -> bool {
+        let mut entries = self.candidates.iter().map(|known| known.entries.get(server));
+        let first = entries.next();
+        first.is_none_or(|first| entries.all(|entry| entry == first))
+    }
+
+    /// The servers of the loads that run or have succeeded, and may be the last.
+    fn loaded(&self) -> impl Iterator<Item = &String> {
+        self.candidates.iter().filter(|known| !known.has_failed).flat_map(|known| known.entries.keys())
+    }
+}
+
+impl View {
+    /// The servers of the configuration that was given last.
+    #[must_use]
+    pub fn configured(&self) -> &[String] {
+        &self.configured
+    }
+
+    /// Whether the entry of a server in force does not depend on the order in which overlapping loads and cleanups are
+    /// carried out.
+    #[must_use]
+    pub fn is_settled(&self, server: &str) -> bool {
+        self.in_force.is_settled(server)
+    }
+
+    /// Whether a load of this server may have been carried out after every cleanup so far.
+    #[must_use]
+    pub fn may_be_loaded(&self, server: &str) -> bool {
+        self.in_force.loaded().any(|loaded| loaded == server)
+    }
+
+    /// The invocation of the latest cleanup.
+    #[must_use]
+    pub fn last_close(&self) -> Option<Seq> {
+        self.last_close
+    }
+
+    /// The event and time, in microseconds, of a successful cleanup without a later load, or one that may be later.
+    #[must_use]
+    pub fn closed(&self) -> Option<(Seq, u64)> {
+        self.closed
+    }
+
+    /// Whether a load may be carried out after this cleanup, which ends now: it runs, or it has opened a connection since the
+    /// cleanup was invoked.
+    pub(super) fn may_load_after(&self, close: &Operation) -> bool {
+        let is_loading = || self.operations().any(|operation| operation.action.loads());
+        let is_opened = |server: &String| {
+            let mut open = self.connections_of(server).filter(|(_, connection)| connection.gone.is_none());
+            open.any(|(_, connection)| connection.opened > close.invoked)
+        };
+        is_loading() || self.in_force.loaded().any(is_opened)
+    }
+}
