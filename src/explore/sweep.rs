@@ -144,10 +144,10 @@ fn with_rule(life: &Scenario, at: &Received, actions: Vec<Value>) -> Option<Scen
         _ => return None,
     }
     let name = format!("{}-swept", at.server);
-    swept.scripts.retain(|own| own.name != name);
+    swept.scripts.retain(|own| own.name() != name);
     server.script.clone_from(&name);
-    swept.scripts.retain(|own| life_uses(&swept.servers, &own.name));
-    swept.scripts.push(OwnScript { name, text: script.to_string(), line: 0 });
+    swept.scripts.retain(|own| life_uses(&swept.servers, own.name()));
+    swept.scripts.push(OwnScript::new(&name, script));
     Some(swept)
 }
 
@@ -156,8 +156,10 @@ fn life_uses(servers: &[ServerSpec], script: &str) -> bool {
 }
 
 fn table_of(life: &Scenario, server: &ServerSpec) -> Option<Table> {
-    let own = life.scripts.iter().find(|own| own.name == server.script).map(|own| own.text.as_str());
-    own.or_else(|| shipped_text(&server.script))?.parse().ok()
+    match life.scripts.iter().find(|own| own.name() == server.script) {
+        Some(own) => Some(own.table().clone()),
+        None => shipped_text(&server.script)?.parse().ok(),
+    }
 }
 
 /// Lets a step run on at the gate, puts the event behind it, and opens the gate.

@@ -131,7 +131,6 @@ mod tests {
     /// What its file says: lines of a file are no part of a life.
     fn without_lines(mut scenario: Scenario) -> Scenario {
         scenario.steps.iter_mut().for_each(|step| step.line = 0);
-        scenario.scripts.iter_mut().for_each(|script| script.line = 0);
         scenario
     }
 

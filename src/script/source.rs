@@ -4,8 +4,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
+use toml::de::DeTable;
 
-use crate::plan::{InputError, ShutdownBehaviour};
+use crate::plan::{InputError, OwnScript, ShutdownBehaviour};
 use crate::script::generation::Generations;
 use crate::script::rule::{Rule, RuleFile, is_false};
 use crate::script::trigger::TriggerFile;
@@ -97,7 +98,23 @@ impl Script {
     /// # Errors
     /// With the position of the defect, what was found and what was expected.
     pub fn from_toml(name: &str, file: &str, text: &str) -> Result<Self, InputError> {
-        let parsed: ScriptToml = toml::from_str(text).map_err(|error| InputError::toml(file, text, &error))?;
+        let table = DeTable::parse(text).map_err(|error| InputError::toml(file, text, &error))?;
+        Self::from_table(name, file, text, table)
+    }
+
+    /// Reads a script in the file of a scenario.
+    ///
+    /// # Errors
+    /// With the position of the defect in that file, what was found and what was expected.
+    pub fn from_scenario(own: &OwnScript, file: &str) -> Result<Self, InputError> {
+        let (text, table) = own.located();
+        Self::from_table(own.name(), file, text, table)
+    }
+
+    /// Reads a table of `text`. The offsets in the table are those of `text`.
+    fn from_table(name: &str, file: &str, text: &str, table: Spanned<DeTable<'_>>) -> Result<Self, InputError> {
+        let parsed = ScriptToml::deserialize(toml::Deserializer::from(table));
+        let parsed = parsed.map_err(|error| InputError::toml(file, text, &error))?;
         let at = |(offset, defect): At<Defect>| InputError::at(file, text, offset, defect.to_string());
         let tools = match parsed.tools {
             Some(tools) => {

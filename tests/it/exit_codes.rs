@@ -133,6 +133,22 @@ fn a_broken_scenario_says_where() {
             "",
             "expected a shipped one",
         ),
+        (
+            &format!("{head}[script.polite]\nabout = \"x\"\n[[step]]\ndo = \"load\"\n"),
+            ":3:1: found script \"polite\"",
+            "expected a name that no shipped script has",
+        ),
+        (
+            &format!("{head}[script.own]\nabout = \"x\"\n[[step]]\ndo = \"load\"\n"),
+            ":3:1: found script \"own\"",
+            "expected one that a server of the scenario has",
+        ),
+        (
+            "about = \"x\"\nservers = [{ name = \"files\", script = \"own\" }]\n[script.own]\nabout = \"x\"\n\
+             [[script.own.rule]]\non = { start = true }\ndo = [\"dorp\"]\n[[step]]\ndo = \"load\"\n",
+            ":7:7:",
+            "expected one of",
+        ),
     ] {
         let rig = Rig::new();
         let file = rig.file("scenario.toml", text);

@@ -38,6 +38,8 @@ fn the_scenario_in_the_documentation_has_every_step_and_is_one() {
         steps(),
         "docs/src/reference/scenarios.md shows each step in its first example"
     );
+    let own: Vec<_> = scenario.scripts.iter().map(|own| Script::from_scenario(own, "scenarios.md").unwrap()).collect();
+    assert_eq!(own.iter().map(|script| script.rules().len()).collect::<Vec<_>>(), [1], "the example has a script");
 }
 
 /// The steps that no shipped scenario has.
@@ -67,6 +69,48 @@ fn every_step_is_done_by_a_scenario() {
     assert_eq!(ran.plans()[0]["verdict"], "pass", "{}", ran.stdout);
     let events = rig.events(ran.plans()[0]["id"].as_str().unwrap());
     assert!(events.iter().any(|event| event["action"] == "collect"), "{events:#?}");
+}
+
+/// A scenario with a script of its own.
+const OWN_SCRIPT: &str = r#"
+about = "A server answers one call and dies in the next one. Cleanup works."
+servers = [{ name = "files", script = "dies-in-second-call" }]
+[script.dies-in-second-call]
+about = "Answers its first call, and dies in the second one."
+[[script.dies-in-second-call.rule]]
+on = { request = "tools/call", nth = 2 }
+do = [{ die = { signal = "KILL" } }]
+[[step]]
+do = "load"
+[[step]]
+do = "call"
+server = "files"
+[[step]]
+do = "call"
+server = "files"
+[[step]]
+do = "close"
+"#;
+
+#[test]
+fn a_script_of_a_scenario_runs_and_runs_again_from_the_folder_of_the_plan() {
+    let first = Rig::new();
+    let scenario = first.scenario(OWN_SCRIPT);
+    let ran = first.run(&[&scenario, "--loader", "reference", "--transport", "stdio", "--polite-only"]);
+    std::fs::remove_file(scenario).unwrap();
+    let again = Rig::new();
+    let mut command = again.command(&["replay", "--format", "json", "--out"]);
+    command.arg(again.out()).arg(first.out().join(ran.id()));
+    let replayed = again.finish(command);
+    for (rig, ran) in [(&first, &ran), (&again, &replayed)] {
+        assert_eq!((ran.code, &ran.plans()[0]["verdict"]), (0, &"pass".into()), "{}{}", ran.stdout, ran.stderr);
+        let events = rig.events(&ran.id());
+        let of_kind = |kind: &'static str| events.iter().filter(move |event| event["kind"] == kind);
+        let faults: Vec<_> = of_kind("fault.delivered").map(|event| event["fault"].as_str().unwrap()).collect();
+        assert_eq!(faults, ["die:KILL"], "{events:#?}");
+    }
+    assert_eq!(ran.id(), replayed.id());
+    assert_eq!(ran.invariants("pass"), replayed.invariants("pass"));
 }
 
 #[test]

@@ -37,7 +37,7 @@ impl Selected {
     /// What the preflight of one of its scripts is called. Scripts of two scenarios may share a name.
     pub fn probe(&self, script: &Script) -> Probe {
         let name = script.name();
-        let is_own = self.scenario.scripts.iter().any(|own| own.name == name);
+        let is_own = self.scenario.scripts.iter().any(|own| own.name() == name);
         let name = if is_own { format!("{}/{name}", self.scenario.name) } else { name.to_owned() };
         (self.probed_over(), name)
     }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use mcp_lifecheck::history::read_trace;
-use mcp_lifecheck::plan::{Baseline, Descriptor, HostPlan, Scenario};
+use mcp_lifecheck::plan::{Baseline, Descriptor, HostPlan, InputError, Scenario};
 use mcp_lifecheck::script::Script;
 
 use super::page::{Block, pages};
@@ -20,7 +20,7 @@ fn wrong(block: &Block) -> Option<String> {
         ("" | "text", []) => None,
         ("sh", []) => None,
         ("sh", [mark]) if *mark == "parse-only" || mark.starts_with("exit-") => None,
-        ("toml", ["scenario"]) => Scenario::from_toml("shown", "shown.toml", text).err().map(|error| error.to_string()),
+        ("toml", ["scenario"]) => scenario(text).err().map(|error| error.to_string()),
         ("toml", ["script"]) => Script::from_toml("shown", "shown.toml", text).err().map(|error| error.to_string()),
         ("toml", ["loader"]) => Descriptor::from_toml("shown.toml", text).err().map(|error| error.to_string()),
         ("toml", ["plan"]) => HostPlan::from_toml("shown", "shown.toml", text).err().map(|error| error.to_string()),
@@ -36,6 +36,12 @@ fn wrong(block: &Block) -> Option<String> {
         ("js", []) => not_part_of(text, "examples", "mjs"),
         _ => Some("a block of this kind is not tested; see tests/it/docs/blocks.rs".to_owned()),
     }
+}
+
+/// Reads a scenario with its own scripts.
+fn scenario(text: &str) -> Result<(), InputError> {
+    let scenario = Scenario::from_toml("shown", "shown.toml", text)?;
+    scenario.scripts.iter().try_for_each(|own| Script::from_scenario(own, "shown.toml").map(drop))
 }
 
 /// Where the broken loaders are.
