@@ -128,9 +128,10 @@ fn simpler_step(life: &Scenario, index: usize) -> Vec<Scenario> {
 /// server has, and without names that no step uses.
 fn tidied(mut life: Scenario) -> Scenario {
     let servers: BTreeSet<&str> = life.servers.iter().map(|server| server.script.as_str()).collect();
-    life.scripts.retain(|own| servers.contains(own.name.as_str()));
-    let own = life.scripts.iter().map(|own| own.text.as_str());
-    let texts: String = own.chain(servers.iter().filter_map(|name| shipped_text(name))).collect();
+    life.scripts.retain(|own| servers.contains(own.name()));
+    let own = life.scripts.iter().map(|own| own.table().to_string());
+    let shipped = servers.iter().filter_map(|name| shipped_text(name)).map(str::to_owned);
+    let texts: String = own.chain(shipped).collect();
     life.steps.retain(|step| match &step.action {
         StepDo::OpenGate { gate } | StepDo::Wait(WaitFor::Gate(gate)) => texts.contains(&format!("\"{gate}\"")),
         StepDo::Load(_)
