@@ -5,7 +5,6 @@
 //! server whose entry is the same in all of them is settled: it stays connected in every order. The entry of another server is
 //! not settled before a later load has succeeded, and that load may replace it.
 
-use crate::check::{Operation, View};
 use crate::history::{OpId, Seq, Table};
 
 /// What may be in force, as the loads and cleanups show it.
@@ -60,52 +59,8 @@ impl InForce {
         first.is_none_or(|first| entries.all(|entry| entry == first))
     }
 
-    /// The servers of the loads that run or have succeeded, and may be the last.
-    fn loaded(&self) -> impl Iterator<Item = &String> {
+    /// The servers of the loads that run or have succeeded, and may be carried out after every cleanup so far.
+    pub(super) fn loaded(&self) -> impl Iterator<Item = &String> {
         self.candidates.iter().filter(|known| !known.has_failed).flat_map(|known| known.entries.keys())
-    }
-}
-
-impl View {
-    /// The servers of the configuration that was given last.
-    #[must_use]
-    pub fn configured(&self) -> &[String] {
-        &self.configured
-    }
-
-    /// Whether the entry of a server in force does not depend on the order in which overlapping loads and cleanups are
-    /// carried out.
-    #[must_use]
-    pub fn is_settled(&self, server: &str) -> bool {
-        self.in_force.is_settled(server)
-    }
-
-    /// Whether a load of this server may have been carried out after every cleanup so far.
-    #[must_use]
-    pub fn may_be_loaded(&self, server: &str) -> bool {
-        self.in_force.loaded().any(|loaded| loaded == server)
-    }
-
-    /// The invocation of the latest cleanup.
-    #[must_use]
-    pub fn last_close(&self) -> Option<Seq> {
-        self.last_close
-    }
-
-    /// The event and time, in microseconds, of a successful cleanup without a later load, or one that may be later.
-    #[must_use]
-    pub fn closed(&self) -> Option<(Seq, u64)> {
-        self.closed
-    }
-
-    /// Whether a load may be carried out after this cleanup, which ends now: it runs, or it has opened a connection since the
-    /// cleanup was invoked.
-    pub(super) fn may_load_after(&self, close: &Operation) -> bool {
-        let is_loading = || self.operations().any(|operation| operation.action.loads());
-        let is_opened = |server: &String| {
-            let mut open = self.connections_of(server).filter(|(_, connection)| connection.gone.is_none());
-            open.any(|(_, connection)| connection.opened > close.invoked)
-        };
-        is_loading() || self.in_force.loaded().any(is_opened)
     }
 }

@@ -8,6 +8,25 @@ use crate::history::{ConnectionId, Seq};
 use crate::plan::SessionPromise;
 
 impl View {
+    /// Whether no fault or kill has impaired a server since it last served an operation.
+    #[must_use]
+    pub fn is_healthy(&self, server: &str) -> bool {
+        self.server(server).is_none_or(|server| server.impaired.is_none())
+    }
+
+    /// Whether the journal shows everything that the clients of a server read.
+    #[must_use]
+    pub fn shows_messages(&self, server: &str) -> bool {
+        self.server(server).is_none_or(|server| server.unshown.is_none())
+    }
+
+    /// Whether a role is that of a process that a server has started and left behind when it ended by itself.
+    #[must_use]
+    pub fn is_left_by_its_server(&self, role: &str) -> bool {
+        let server = role.strip_prefix("child:").and_then(|server| self.server(server));
+        server.is_some_and(|server| server.ended_by_itself)
+    }
+
     /// Whether a load, at its end, must have reached a server.
     ///
     /// Counter-examples: A server that has never worked may never work. The harness does not start a server over HTTP again that

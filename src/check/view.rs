@@ -43,13 +43,13 @@ pub struct View {
     reading: Reading,
     refusals: Refusals,
     senders: Senders,
-    pub(super) configured: Vec<String>,
-    pub(super) in_force: InForce,
+    configured: Vec<String>,
+    in_force: InForce,
     load_places: Vec<LoadPlace>,
     n_closes: usize,
     removal: Option<Removal>,
-    pub(super) last_close: Option<Seq>,
-    pub(super) closed: Option<(Seq, u64)>,
+    last_close: Option<Seq>,
+    closed: Option<(Seq, u64)>,
     pub(super) generations: Generations,
     agreements: Agreements,
     under_test: UnderTest,
@@ -127,29 +127,21 @@ impl View {
         self.operations.values()
     }
 
+    /// What may be in force of the loads and cleanups.
+    pub(super) fn in_force(&self) -> &InForce {
+        &self.in_force
+    }
+
+    /// The servers of the configuration that was given last.
+    #[must_use]
+    pub fn configured(&self) -> &[String] {
+        &self.configured
+    }
+
     /// The state of a server, if any event named it.
     #[must_use]
     pub fn server(&self, name: &str) -> Option<&Server> {
         self.peers.server(name)
-    }
-
-    /// Whether no fault or kill has impaired a server since it last served an operation.
-    #[must_use]
-    pub fn is_healthy(&self, server: &str) -> bool {
-        self.server(server).is_none_or(|server| server.impaired.is_none())
-    }
-
-    /// Whether the journal shows everything that the clients of a server read.
-    #[must_use]
-    pub fn shows_messages(&self, server: &str) -> bool {
-        self.server(server).is_none_or(|server| server.unshown.is_none())
-    }
-
-    /// Whether a role is that of a process that a server has started and left behind when it ended by itself.
-    #[must_use]
-    pub fn is_left_by_its_server(&self, role: &str) -> bool {
-        let server = role.strip_prefix("child:").and_then(|server| self.server(server));
-        server.is_some_and(|server| server.ended_by_itself)
     }
 
     /// A live connection, or the last one of its server.
@@ -192,6 +184,18 @@ impl View {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.course.ready.is_some()
+    }
+
+    /// The invocation of the latest cleanup.
+    #[must_use]
+    pub fn last_close(&self) -> Option<Seq> {
+        self.last_close
+    }
+
+    /// The event and time, in microseconds, of a successful cleanup without a load that is or may be later.
+    #[must_use]
+    pub fn closed(&self) -> Option<(Seq, u64)> {
+        self.closed
     }
 
     /// The request to exit or the signal that began the end of the program.
@@ -408,8 +412,13 @@ impl View {
             return;
         }
         if operation.action == Action::Close {
-            let is_last = self.closed.is_none() && !self.may_load_after(operation);
-            if matches!(outcome, Outcome::Ok { .. }) && is_last {
+            let is_loading = || self.operations.values().any(|operation| operation.action.loads());
+            // A load that overlapped the cleanup and has opened a connection since may be carried out after it.
+            let since = operation.invoked;
+            let is_open = |open: &Connection| open.gone.is_none() && open.opened > since;
+            let is_opened = |server: &String| self.connections_of(server).any(|(_, open)| is_open(open));
+            let may_follow = || is_loading() || self.in_force.loaded().any(is_opened);
+            if matches!(outcome, Outcome::Ok { .. }) && self.closed.is_none() && !may_follow() {
                 self.closed = Some((seq, event.at_us));
             }
             return;

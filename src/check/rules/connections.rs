@@ -88,7 +88,7 @@ impl Monitor for KeptConnections {
         match &event.kind {
             EventKind::OperationInvoked { operation, action, changed, .. } if action.loads() => {
                 for (_, connected) in &mut self.before {
-                    connected.retain(|(server, _)| view.is_settled(server.as_str()));
+                    connected.retain(|(server, _)| view.in_force().is_settled(server.as_str()));
                 }
                 let is_kept = |server: &&String| {
                     !changed.contains(server)

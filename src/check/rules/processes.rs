@@ -116,7 +116,7 @@ impl Survivors {
         let is_of_later_load = self.started.get(process).is_some_and(|started| *started > close)
             || view.server(server).and_then(|server| server.handed_out).is_some()
             || view.operations().any(|operation| operation.action.loads())
-            || (is_started_since && view.may_be_loaded(server));
+            || (is_started_since && view.in_force().loaded().any(|loaded| loaded == server));
         if is_of_later_load {
             return;
         }

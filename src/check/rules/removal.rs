@@ -55,7 +55,7 @@ impl Monitor for RemovedConnections {
             }
             EventKind::OperationCompleted { operation, .. } if !self.leaving.is_empty() => {
                 let is_good = loaded(event, view).is_some();
-                let is_over = |server: &String| is_good && view.is_settled(server);
+                let is_over = |server: &String| is_good && view.in_force().is_settled(server);
                 let (done, others) =
                     std::mem::take(&mut self.leaving).into_iter().partition(|(of, ..)| of == operation);
                 self.leaving = others;
@@ -182,7 +182,8 @@ impl SiblingsOfRemoval {
     fn begin(&mut self, event: &Event, view: &View, operation: OpId, servers: &[String]) {
         let (siblings, removed): (BTreeSet<String>, BTreeSet<String>) =
             self.loaded.iter().cloned().partition(|server| servers.contains(server));
-        let siblings: BTreeSet<String> = siblings.into_iter().filter(|server| view.is_settled(server)).collect();
+        let siblings: BTreeSet<String> =
+            siblings.into_iter().filter(|server| view.in_force().is_settled(server)).collect();
         self.loaded.clone_from(&siblings);
         if siblings.is_empty() || removed.is_empty() {
             self.stop_watching();
