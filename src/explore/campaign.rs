@@ -214,7 +214,7 @@ impl Campaign<'_> {
             again = self.repeated(target, &smallest, &mut finding, state).await;
         }
         if again == 0 {
-            // What is not seen again cannot be made smaller. The recorded life shows it all the same.
+            // What is not seen again cannot be made smaller. The recorded life shows it.
             (smallest, finding) = (Scenario { name, ..first.clone() }, recorded);
         }
         state.smallest.push((target, smallest.clone()));

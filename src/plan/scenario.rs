@@ -272,52 +272,6 @@ impl Scenario {
     }
 }
 
-impl StepDo {
-    /// The servers that the step names.
-    fn servers(&self) -> Vec<&str> {
-        match self {
-            Self::Call { server, .. } | Self::KillServer { server } | Self::Wait(WaitFor::ServerEnd(server)) => {
-                vec![server]
-            }
-            Self::Reload { remove, add, change, .. } => {
-                remove.iter().chain(add).chain(change).map(String::as_str).collect()
-            }
-            Self::Load(_)
-            | Self::Rerun(_)
-            | Self::List(_)
-            | Self::Close(_)
-            | Self::Collect
-            | Self::Cancel { .. }
-            | Self::DropContext
-            | Self::Exit
-            | Self::Signal { .. }
-            | Self::OpenGate { .. }
-            | Self::Wait(WaitFor::Idle(_) | WaitFor::Operation(_) | WaitFor::Gate(_)) => Vec::new(),
-        }
-    }
-
-    /// The earlier operation to which the step refers.
-    #[must_use]
-    pub fn operation(&self) -> Option<&str> {
-        match self {
-            Self::Cancel { operation } | Self::Wait(WaitFor::Operation(operation)) => Some(operation),
-            Self::Load(_)
-            | Self::Rerun(_)
-            | Self::Reload { .. }
-            | Self::List(_)
-            | Self::Call { .. }
-            | Self::Close(_)
-            | Self::Collect
-            | Self::DropContext
-            | Self::Exit
-            | Self::Signal { .. }
-            | Self::OpenGate { .. }
-            | Self::KillServer { .. }
-            | Self::Wait(WaitFor::Idle(_) | WaitFor::Gate(_) | WaitFor::ServerEnd(_)) => None,
-        }
-    }
-}
-
 /// The server name that means every server.
 const EVERY_SERVER: &str = "*";
 

@@ -155,7 +155,52 @@ impl StepDo {
         }
     }
 
-    /// The same, to change it.
+    /// The servers that the step names.
+    #[must_use]
+    pub fn servers(&self) -> Vec<&str> {
+        match self {
+            Self::Call { server, .. } | Self::KillServer { server } | Self::Wait(WaitFor::ServerEnd(server)) => {
+                vec![server]
+            }
+            Self::Reload { remove, add, change, .. } => {
+                remove.iter().chain(add).chain(change).map(String::as_str).collect()
+            }
+            Self::Load(_)
+            | Self::Rerun(_)
+            | Self::List(_)
+            | Self::Close(_)
+            | Self::Collect
+            | Self::Cancel { .. }
+            | Self::DropContext
+            | Self::Exit
+            | Self::Signal { .. }
+            | Self::OpenGate { .. }
+            | Self::Wait(WaitFor::Idle(_) | WaitFor::Operation(_) | WaitFor::Gate(_)) => Vec::new(),
+        }
+    }
+
+    /// The earlier operation to which the step refers.
+    #[must_use]
+    pub fn operation(&self) -> Option<&str> {
+        match self {
+            Self::Cancel { operation } | Self::Wait(WaitFor::Operation(operation)) => Some(operation),
+            Self::Load(_)
+            | Self::Rerun(_)
+            | Self::Reload { .. }
+            | Self::List(_)
+            | Self::Call { .. }
+            | Self::Close(_)
+            | Self::Collect
+            | Self::DropContext
+            | Self::Exit
+            | Self::Signal { .. }
+            | Self::OpenGate { .. }
+            | Self::KillServer { .. }
+            | Self::Wait(WaitFor::Idle(_) | WaitFor::Gate(_) | WaitFor::ServerEnd(_)) => None,
+        }
+    }
+
+    /// The same as [`invoked`](Self::invoked), to change it.
     pub fn invoked_mut(&mut self) -> Option<&mut Invoked> {
         match self {
             Self::Load(invoked) | Self::Rerun(invoked) | Self::List(invoked) | Self::Close(invoked) => Some(invoked),

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use mcp_lifecheck::explore::{Shard, SweepEvent};
 use mcp_lifecheck::plan::{
     DurationError, HOST_LIMITS, LIMITS, LimitInfo, Limits, Revision, Transport, did_you_mean, parse_duration,
 };
 use mcp_lifecheck::report::Format;
 use mcp_lifecheck::run::{Checkout, RunError, Temperaments, Tier, Variants};
 
+use crate::explore::ExploreArgs;
 use crate::format::{check_format, host_format, run_format};
 
 /// Test harness and lifecycle verifier for programs that use MCP servers.
@@ -172,72 +172,6 @@ pub(crate) struct ResultArgs {
     #[arg(long)]
     pub strict: bool,
     /// Print nothing but failures.
-    #[arg(long)]
-    pub quiet: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ExploreArgs {
-    /// Name of a loader, with or without @STACK, or a loader description file; repeatable.
-    #[arg(long, value_name = "NAME|FILE", default_value = "reference")]
-    pub loader: Vec<String>,
-    #[command(flatten)]
-    pub checkout: CheckoutArgs,
-    /// Scenario whose life is varied, by name or file; repeatable. Without it, lives are drawn at random.
-    #[arg(long, value_name = "SCENARIO")]
-    pub scenario: Vec<String>,
-    /// Events to put at every position of the scenarios [default: all of them].
-    #[arg(long, value_name = "EVENT", value_delimiter = ',', value_parser = sweep_event(), requires = "scenario")]
-    pub sweep: Vec<SweepEvent>,
-    /// Events in one life of a sweep: one, or each pair.
-    #[arg(long, value_name = "1|2", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=2), requires = "scenario")]
-    pub depth: u32,
-    /// Most lives [default: 200 at random, or every position of a sweep; with --time: no bound].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub cases: Option<u64>,
-    /// Time after which no further lives start, such as 60s.
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub time: Option<Duration>,
-    /// Run the I-th of N parts of the lives.
-    #[arg(long, value_name = "I/N", default_value_t = Shard::WHOLE)]
-    pub shard: Shard,
-    /// File of known findings: a baseline, or the explore.json of an earlier campaign.
-    #[arg(long, value_name = "FILE")]
-    pub known: Option<PathBuf>,
-    /// Script that servers of drawn lives may have; repeatable. By default, every shipped one that fits.
-    #[arg(long, value_name = "SCRIPT")]
-    pub script: Vec<String>,
-    /// Draw only servers that end when they are asked to.
-    #[arg(long)]
-    pub polite_only: bool,
-    /// Transport; repeatable. By default, every transport except sse that the loader supports.
-    #[arg(long, value_name = "TRANSPORT", value_parser = transport())]
-    pub transport: Vec<Transport>,
-    /// Protocol revision [default: the newest with a handshake].
-    #[arg(long, value_name = "REVISION")]
-    pub revision: Option<Revision>,
-    /// How many plans run at once [default: one for each core, and while a core is idle up to 4 for each].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub jobs: Option<u32>,
-    /// Seed of the lives.
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    pub seed: u64,
-    /// Change a limit, such as operation=5s; repeatable.
-    #[arg(long, value_name = "NAME=DURATION", value_parser = limit)]
-    pub limit: Vec<(String, Duration)>,
-    /// Start a new process for each plan of a Python loader.
-    #[arg(long)]
-    pub fresh: bool,
-    /// Print explore.json instead of text.
-    #[arg(long, value_name = "FORMAT")]
-    pub format: Option<JsonArg>,
-    /// Folder for the results. With it, the history of every life is kept.
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    /// A warning is a finding as well.
-    #[arg(long)]
-    pub strict: bool,
-    /// Print nothing but findings.
     #[arg(long)]
     pub quiet: bool,
 }
@@ -408,13 +342,6 @@ pub(crate) struct DoctorArgs {
     pub format: Option<JsonArg>,
 }
 
-impl ExploreArgs {
-    /// The default limits with the changes of the user.
-    pub(crate) fn limits(&self) -> Limits {
-        limits_with(&self.limit)
-    }
-}
-
 impl DoctorArgs {
     /// The default limits with the changes of the user.
     pub(crate) fn limits(&self) -> Limits {
@@ -422,7 +349,7 @@ impl DoctorArgs {
     }
 }
 
-fn limits_with(changed: &[(String, Duration)]) -> Limits {
+pub(crate) fn limits_with(changed: &[(String, Duration)]) -> Limits {
     let mut limits = Limits::default();
     for (name, value) in changed {
         limits.set(name, *value).expect("parsing the argument has looked the name up");
@@ -431,25 +358,13 @@ fn limits_with(changed: &[(String, Duration)]) -> Limits {
 }
 
 /// Reads the name of a transport.
-fn transport() -> impl TypedValueParser<Value = Transport> {
+pub(crate) fn transport() -> impl TypedValueParser<Value = Transport> {
     one_of(Transport::ALL)
 }
 
 /// Reads the name of a transport that an application can have.
 fn host_transport() -> impl TypedValueParser<Value = Transport> {
     one_of([Transport::Stdio, Transport::Http])
-}
-
-/// Reads the name of an event of a sweep.
-fn sweep_event() -> impl TypedValueParser<Value = SweepEvent> {
-    let named = |name: String| SweepEvent::ALL.into_iter().find(|event| event.name() == name);
-    let named = move |name: String| named(name).expect("the parser takes names of events only");
-    PossibleValuesParser::new(SweepEvent::ALL.map(SweepEvent::name)).map(named)
-}
-
-/// Reads a time, such as 60s.
-fn duration(text: &str) -> Result<Duration, DurationError> {
-    parse_duration(text)
 }
 
 fn one_of<const N: usize>(transports: [Transport; N]) -> impl TypedValueParser<Value = Transport> {
@@ -490,7 +405,7 @@ pub(crate) enum ListWhat {
     Requirements,
 }
 
-fn limit(text: &str) -> Result<(String, Duration), LimitError> {
+pub(crate) fn limit(text: &str) -> Result<(String, Duration), LimitError> {
     let (name, value) = text.split_once('=').ok_or(LimitError::Shape)?;
     let value = parse_duration(value)?;
     let mut limits = Limits::default();
@@ -512,7 +427,7 @@ fn host_limit(text: &str) -> Result<(String, Duration), LimitError> {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum LimitError {
+pub(crate) enum LimitError {
     #[error("expected NAME=DURATION, such as operation=5s")]
     Shape,
     #[error("found limit {found:?}, expected one of {known}{near}")]

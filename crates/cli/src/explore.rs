@@ -1,5 +1,7 @@
 //! `mcp-lifecheck explore`.
 
+mod args;
+
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 use std::os::fd::OwnedFd;
@@ -15,7 +17,7 @@ use mcp_lifecheck::run::{
     ExitReason, Finished, Jobs, Ownership, Pool, Repeat, RunError, RunFolder, RunProcess, select,
 };
 
-use crate::args::ExploreArgs;
+pub(crate) use crate::explore::args::ExploreArgs;
 use crate::lost::{complain_of_loss, told};
 use crate::print::{complain, say};
 use crate::run::end_installations_in_order;
