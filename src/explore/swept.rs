@@ -15,6 +15,9 @@ use crate::plan::{InputError, Scenario, ShutdownBehaviour};
 use crate::run::select::{Chosen, Target};
 use crate::run::{Pool, RunError};
 
+/// Lives that run as they are before the next ones, whose histories are in memory together.
+const AT_ONCE: usize = 32;
+
 /// The sweeps that a user asked for.
 pub struct Sweep<'a> {
     /// The scenarios.
@@ -39,23 +42,20 @@ impl Sweep<'_> {
             for chosen in self.scenarios {
                 for life in grounded(chosen.scenario(), palette) {
                     let listed = |life| Listed { target, life, origin: chosen.scenario().name.clone() };
-                    let Some(history) = self.history(pool, &life, described, &mut probed).await? else { continue };
-                    let first = lives(&life, &history, self.events);
+                    let one = std::slice::from_ref(&life);
+                    let first = self.varied(pool, one, described, &mut probed).await?;
+                    let Some(first) = first else { continue };
                     for (sweep, n_lives) in counted(&first, &life.name, self.events) {
                         positions
                             .insert(format!("{sweep} over {} with {}", life.transports[0], described.name), n_lives);
                     }
-                    all.push(listed(life));
                     let mut second = Vec::new();
                     if self.depth > 1 {
-                        for one in &first {
-                            let Some(history) = self.history(pool, one, described, &mut probed).await? else {
-                                continue;
-                            };
-                            second.extend(lives(one, &history, self.events));
+                        for some in first.chunks(AT_ONCE) {
+                            second.extend(self.varied(pool, some, described, &mut probed).await?.unwrap_or_default());
                         }
                     }
-                    all.extend(first.into_iter().chain(second).map(listed));
+                    all.extend(std::iter::once(life).chain(first).chain(second).map(listed));
                 }
             }
         }
@@ -69,19 +69,27 @@ impl Sweep<'_> {
         Ok(Source::Listed { lives: all, positions })
     }
 
-    /// The history of a life; `None` where it does not run with this loader.
-    async fn history(
+    /// Runs some lives as they are. Returns those with an event at each position of each; `None` where none runs with this loader.
+    async fn varied(
         &self,
         pool: &Pool<'_>,
-        life: &Scenario,
+        some: &[Scenario],
         target: &Target,
         probed: &mut Preflight,
-    ) -> Result<Option<History>, RunError> {
-        let selected = plans_of(life, target, self.settings, 1)?;
+    ) -> Result<Option<Vec<Scenario>>, RunError> {
+        let (mut selected, mut of_plans) = (Vec::new(), Vec::new());
+        for life in some {
+            let plans = plans_of(life, target, self.settings, 1)?;
+            of_plans.extend(plans.iter().map(|_| life));
+            selected.extend(plans);
+        }
         let finished = pool.run_after(&selected, probed).await;
-        let Some(one) = finished.first().filter(|one| !one.verdicts.is_empty()) else { return Ok(None) };
-        let path = pool.folder.path().join(&one.row.id).join("history.jsonl");
-        Ok(Some(read(&path)?))
+        let mut varied = None;
+        for (life, one) in of_plans.into_iter().zip(finished).filter(|(_, one)| !one.verdicts.is_empty()) {
+            let path = pool.folder.path().join(&one.row.id).join("history.jsonl");
+            varied.get_or_insert_with(Vec::new).extend(lives(life, &read(&path)?, self.events));
+        }
+        Ok(varied)
     }
 }
 

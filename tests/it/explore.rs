@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::rig::{Ran, Rig};
+use crate::rig::{Ran, Rig, finish};
 
 /// A loader with a defect that each life shows, without servers that make it wait.
 const BROKEN: [&str; 7] =
@@ -198,4 +199,30 @@ fn a_campaign_without_a_folder_keeps_the_lives_with_a_finding_alone() {
     ] {
         assert!(some.stdout.contains(expected), "{expected}: {}", some.stdout);
     }
+}
+
+#[test]
+fn a_campaign_that_is_interrupted_tells_what_it_has_found_and_leaves_nothing() {
+    let rig = Rig::new();
+    let arguments = ["--transport", "memory", "--script", "polite", "--polite-only", "--time", "10m"];
+    let mut running = command(&rig, &arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // The first batch is over when a life of the second one is recorded.
+    let second = rig.out().join("case-0-32.reference.memory.2025-11-25.polite/history.jsonl");
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !second.exists() {
+        assert!(Instant::now() < deadline && running.try_wait().unwrap().is_none(), "no second batch");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = Pid::from_raw(i32::try_from(running.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    let ran = finish(running, Duration::from_secs(20));
+    rig.assert_nothing_left(Duration::from_secs(6));
+    let report = ran.report();
+    assert_eq!(report["interrupted"], true, "{report:#}");
+    assert!(counts(&report).0 >= 32, "{report:#}");
+    assert_eq!(ran.code, if findings(&report).is_empty() { 3 } else { 1 }, "{report:#}");
+    assert_eq!(
+        serde_json::from_str::<Value>(&fs::read_to_string(rig.out().join("explore.json")).unwrap()).unwrap(),
+        report
+    );
 }
