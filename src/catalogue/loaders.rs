@@ -46,12 +46,13 @@ pub fn shipped_loaders() -> Result<Vec<Descriptor>, InputError> {
     texts(&LOADERS).into_iter().map(|(_, file, text)| Descriptor::from_toml(&file, text)).collect()
 }
 
-/// The shipped loader description of that name.
+/// The shipped loader description of that name. Each file bears the name of its loader.
 ///
 /// # Errors
 /// When a shipped file is malformed.
 pub fn shipped_loader(name: &str) -> Result<Option<Descriptor>, InputError> {
-    Ok(shipped_loaders()?.into_iter().find(|loader| loader.name == name))
+    let found = texts(&LOADERS).into_iter().find(|(known, _, _)| *known == name);
+    found.map(|(_, file, text)| Descriptor::from_toml(&file, text)).transpose()
 }
 
 /// The baseline of a shipped loader: its file name and text. `loader` includes the stack.
@@ -60,4 +61,18 @@ pub fn shipped_baseline(loader: &str) -> Option<(String, &'static str)> {
     let name = format!("{loader}.yaml");
     let text = LOADERS.get_file(format!("baselines/{name}"))?.contents_utf8()?;
     Some((name, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_file_bears_the_name_of_its_loader() {
+        for loader in shipped_loaders().unwrap() {
+            let found = shipped_loader(&loader.name).unwrap();
+            assert_eq!(found.map(|found| found.name), Some(loader.name));
+        }
+        assert!(shipped_loader("no-such-loader").unwrap().is_none());
+    }
 }

@@ -113,12 +113,13 @@ pub fn shipped_scenario(name: &str) -> Result<Option<Scenario>, InputError> {
 /// # Errors
 /// When a shipped file is malformed.
 pub fn shipped_suites() -> Result<Vec<Suite>, InputError> {
-    let read = |(name, file, text): (&str, String, &str)| {
-        let parsed: SuiteFile = toml::from_str(text).map_err(|error| InputError::toml(&file, text, &error))?;
-        let scenarios = parsed.scenarios.into_iter().map(SuiteScenario::from).collect();
-        Ok(Suite { name: name.to_owned(), about: parsed.about, scenarios })
-    };
-    texts(&SUITES).into_iter().map(read).collect()
+    texts(&SUITES).into_iter().map(read_suite).collect()
+}
+
+fn read_suite((name, file, text): (&str, String, &str)) -> Result<Suite, InputError> {
+    let parsed: SuiteFile = toml::from_str(text).map_err(|error| InputError::toml(&file, text, &error))?;
+    let scenarios = parsed.scenarios.into_iter().map(SuiteScenario::from).collect();
+    Ok(Suite { name: name.to_owned(), about: parsed.about, scenarios })
 }
 
 /// The shipped suite of that name.
@@ -126,7 +127,7 @@ pub fn shipped_suites() -> Result<Vec<Suite>, InputError> {
 /// # Errors
 /// When a shipped file is malformed.
 pub fn suite(name: &str) -> Result<Option<Suite>, InputError> {
-    Ok(shipped_suites()?.into_iter().find(|suite| suite.name == name))
+    texts(&SUITES).into_iter().find(|(known, _, _)| *known == name).map(read_suite).transpose()
 }
 
 /// Name, shown file name and text of every TOML file of a folder, by name.

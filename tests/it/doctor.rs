@@ -1,6 +1,5 @@
 //! `doctor --adapter`: adapters that keep every rule pass, and one that breaks a rule fails the check of that rule alone.
 
-use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -8,14 +7,14 @@ use mcp_lifecheck::selftest::CHECKS;
 use mcp_lifecheck::stack::python_stack;
 use serde_json::Value;
 
-use crate::lanes::unavailable;
+use crate::lanes::{python3, unavailable};
 use crate::rig::{Ran, Rig, few_at_once, root};
 
 /// An adapter in Python with one mistake, or none.
-fn tested(mistake: &str) -> Ran {
+fn tested(python: &str, mistake: &str) -> Ran {
     let rig = Rig::new();
     let file = format!("{}/tests/it/adapters/raw.py", root().display());
-    let text = format!("name = \"raw\"\nlane = \"command\"\ncommand = [\"python3\", {file:?}, {mistake:?}]\n");
+    let text = format!("name = \"raw\"\nlane = \"command\"\ncommand = [{python:?}, {file:?}, {mistake:?}]\n");
     let loader = rig.file("raw.toml", &text).display().to_string();
     let ran = test(&rig, &loader, &["start=20s", "hello=2s", "operation=5s"]);
     rig.assert_nothing_left(Duration::from_secs(6));
@@ -42,15 +41,16 @@ fn of_state<'a>(states: &'a [(String, String)], wanted: &str) -> Vec<&'a str> {
 
 #[test]
 fn each_mistake_of_an_adapter_fails_its_check_alone() {
-    if Command::new("python3").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
-        return unavailable("the self-test of adapters", "no python3");
-    }
-    let right = tested("");
+    let python = match python3() {
+        Ok(python) => python,
+        Err(because) => return unavailable("the self-test of adapters", because),
+    };
+    let right = tested(python, "");
     assert_eq!(right.code, 0, "{}{}", right.stdout, right.stderr);
     assert_eq!(of_state(&states(&right), "ok").len(), CHECKS.len(), "{}", right.stdout);
     let wrong = Mutex::new(Vec::new());
     few_at_once(4, CHECKS.iter(), |check| {
-        let ran = tested(check.id);
+        let ran = tested(python, check.id);
         let states = states(&ran);
         let found = of_state(&states, "fail");
         if ran.code != 1 || found != [check.id] {
@@ -93,10 +93,11 @@ fn the_python_helper_keeps_every_rule_of_the_protocol() {
 
 #[test]
 fn an_adapter_that_wrote_before_its_hello_is_not_quiet() {
-    if Command::new("python3").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
-        return unavailable("the self-test of adapters", "no python3");
-    }
-    let ran = tested("writes-before-hello");
+    let python = match python3() {
+        Ok(python) => python,
+        Err(because) => return unavailable("the self-test of adapters", because),
+    };
+    let ran = tested(python, "writes-before-hello");
     assert_eq!(of_state(&states(&ran), "fail"), ["quiet-streams"], "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stdout.contains("stdout begins with \\\"connecting\\\""), "{}", ran.stdout);
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use mcp_lifecheck::catalogue::shipped_loaders;
@@ -11,7 +11,7 @@ use mcp_lifecheck::plan::Lane;
 use mcp_lifecheck::stack::python_stack;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use crate::lanes::unavailable;
+use crate::lanes::{core_of_python, python3, unavailable};
 use crate::pythons::LOADER;
 use crate::rig::{Ran, Rig, few_at_once, files, finish};
 use crate::stability::is_thorough;
@@ -43,10 +43,13 @@ struct Loader {
 impl Loader {
     /// `None`, with a loud message, where no Python can host it.
     fn new(at_import: &str, at_start: &str) -> Option<Self> {
-        if Command::new("python3").arg("--version").output().is_err() {
-            unavailable("warm starts", "no python3");
-            return None;
-        }
+        let python = match python3() {
+            Ok(python) => python,
+            Err(because) => {
+                unavailable("warm starts", because);
+                return None;
+            }
+        };
         let rig = Rig::new();
         let helper = "import mcp_lifecheck_adapter as lifecheck\n";
         let start = format!("        note('starts')\n{at_start}        self.servers = {{}}\n");
@@ -56,9 +59,11 @@ impl Loader {
             1,
         );
         rig.file("adapter.py", &program);
-        let description = "name = \"plain\"\nlane = \"python\"\ncommand = [\"python3\", \"adapter.py\"]\n\
-                           [promises]\ncontexts = [\"task\"]\n";
-        let description = rig.file("plain.toml", description).display().to_string();
+        let description = format!(
+            "name = \"plain\"\nlane = \"python\"\ncommand = [{python:?}, \"adapter.py\"]\n\
+             [promises]\ncontexts = [\"task\"]\n"
+        );
+        let description = rig.file("plain.toml", &description).display().to_string();
         Some(Self { rig, description })
     }
 
@@ -302,26 +307,26 @@ fn every_design_has_the_same_verdicts_warm_and_fresh() {
     }
     let loaders = shipped_loaders().unwrap();
     let python = loaders.iter().filter(|loader| loader.lane == Lane::Python && !loader.adapter);
-    for loader in python.filter(|loader| loader.stacks.iter().any(|stack| stack == STACK)) {
+    few_at_once(2, python.filter(|loader| loader.stacks.iter().any(|stack| stack == STACK)), |loader| {
         if !is_thorough() && !BY_DEFAULT.contains(&loader.name.as_str()) {
             eprintln!("LEFT OUT: {} warm and fresh; MCP_LIFECHECK_REPEATS=1 tries it", loader.name);
-            continue;
+            return;
         }
         let (name, rig) = (format!("{}@{STACK}", loader.name), Rig::new());
-        let arguments = ["core", "--loader", &name, "--transport", "stdio"];
-        let limit = Duration::from_secs(600);
-        let warm = rig.finish_within(rig.run_command(&arguments), limit);
-        let fresh = rig.finish_within(rig.run_command(&[&arguments[..], &["--fresh"]].concat()), limit);
+        let arguments = ["core", "--loader", &name, "--transport", "stdio", "--jobs", "1", "--fresh"];
+        let fresh = rig.finish_within(rig.run_command(&arguments), Duration::from_secs(600));
+        // The same run as that of `lanes`, and so done once.
+        let warm = core_of_python(&name, "stdio");
         let is_fresh = FRESH_ALWAYS.contains(&loader.name.as_str());
         let refusal =
             format!("mcp-lifecheck: {name} starts a new process for each plan: its imports opened a descriptor\n");
         assert_eq!(warm.stderr, if is_fresh { &refusal } else { "" }, "{name}: whether its template can be forked");
-        assert_eq!(verdicts(&warm), verdicts(&fresh), "{name}");
+        assert_eq!(verdicts(warm), verdicts(&fresh), "{name}");
         // The imports are most of the CPU time of a plan.
         let cpu_ms = |ran: &Ran| ran.plans().iter().map(|plan| plan["cpu_ms"].as_u64().unwrap()).sum::<u64>();
-        let (of_warm, of_fresh) = (cpu_ms(&warm), cpu_ms(&fresh));
+        let (of_warm, of_fresh) = (cpu_ms(warm), cpu_ms(&fresh));
         println!("{name}: {of_warm} ms of CPU time warm, {of_fresh} ms fresh");
         assert!(warm.code != 0 || of_warm < of_fresh / 2, "{name}: {of_warm} ms warm, {of_fresh} ms fresh");
         rig.assert_nothing_left(LIMIT);
-    }
+    });
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use mcp_lifecheck::stack::python_stack;
 use serde_json::Value;
 
-use crate::lanes::{typescript_client, unavailable};
+use crate::lanes::{python3, typescript_client, unavailable};
 use crate::rig::{Ran, Rig, few_at_once, root};
 
 /// Longest time of one run.
@@ -133,11 +133,12 @@ time.sleep(1)
 
 #[test]
 fn a_host_that_signals_its_servers_first_is_told_after_a_signal_of_its_own() {
-    if std::process::Command::new("python3").arg("--version").output().is_err() {
-        return unavailable("a host in Python", "python3 is not installed");
-    }
+    let python = match python3() {
+        Ok(python) => python,
+        Err(because) => return unavailable("a host in Python", because),
+    };
     for (mode, warned) in [("signals", &["eof-before-signal"][..]), ("closes", &[])] {
-        let run = Run::of(TERMINATED, &[], &["python3", "-c", CATCHES_TERM, "{config}", mode]);
+        let run = Run::of(TERMINATED, &[], &[python, "-c", CATCHES_TERM, "{config}", mode]);
         run.expect(mode, 0, &[], warned);
     }
 }
@@ -198,7 +199,7 @@ const DETACHED_IN_NODE: &str =
 
 #[test]
 fn hosts_in_python_and_node_that_do_not_end_are_ended_and_told_why() {
-    for (program, flag, cases) in [("python3", "-c", IN_PYTHON), ("node", "-e", IN_NODE)] {
+    for (program, flag, cases) in [(python3().unwrap_or("python3"), "-c", IN_PYTHON), ("node", "-e", IN_NODE)] {
         if std::process::Command::new(program).arg("--version").output().is_err() {
             unavailable(program, "it is not in PATH");
             continue;
@@ -291,9 +292,10 @@ fn a_plan_with_pages_is_unavailable_where_there_is_no_browser() {
 #[test]
 fn a_web_application_is_asked_over_http() {
     let host = root().join("tests/clients/python/web_host.py").display().to_string();
-    if let Err(error) = std::process::Command::new("python3").arg("--version").output() {
-        return unavailable("a web application", &error.to_string());
-    }
+    let python = match python3() {
+        Ok(python) => python,
+        Err(because) => return unavailable("a web application", because),
+    };
     let plan = |path: &str| {
         format!(
             "about = \"web\"\nsame-servers = true\n[[step]]\ndo = \"ready\"\nurl = \"http://127.0.0.1:{{port}}/\"\n\
@@ -301,8 +303,8 @@ fn a_web_application_is_asked_over_http() {
              [[step]]\ndo = \"call\"\nagain = true\n[[step]]\ndo = \"interrupt\"\n[[step]]\ndo = \"exit\"\n"
         )
     };
-    Run::of(&plan("/run"), &[], &["python3", &host, "{port}"]).expect("run", 0, &[], &[]);
-    let run = Run::of(&plan("/other"), &[], &["python3", &host, "{port}"]);
+    Run::of(&plan("/run"), &[], &[python, &host, "{port}"]).expect("run", 0, &[], &[]);
+    let run = Run::of(&plan("/other"), &[], &[python, &host, "{port}"]);
     run.expect("other", 1, &["steps-met"], &[]);
     let told = run.ran.findings_of("steps-met");
     assert!(told.contains("answered 404: nothing here"), "{told}");

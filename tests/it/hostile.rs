@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::lanes::unavailable;
+use crate::lanes::{python3, unavailable};
 use crate::rig::{Rig, few_at_once, finish, root};
 use crate::stability::is_thorough;
 
@@ -102,7 +102,10 @@ fn every_hostile_loader_is_bounded_explained_and_not_green() {
 
 #[test]
 fn every_misdeed_in_python_is_bounded_explained_and_not_green() {
-    misdeeds("python3", "misdeeds.py");
+    match python3() {
+        Ok(python) => misdeeds(python, "misdeeds.py"),
+        Err(because) => unavailable("misdeeds.py", because),
+    }
 }
 
 #[test]

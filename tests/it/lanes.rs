@@ -1,14 +1,16 @@
 //! Known loaders come out as known: the sets in their descriptions, over suite `core`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use mcp_lifecheck::catalogue::shipped_loaders;
 use mcp_lifecheck::loader::registered::is_built;
 use mcp_lifecheck::plan::{Known, Lane};
 use mcp_lifecheck::stack::{node_stack, python_stack};
 
-use crate::rig::{Rig, few_at_once, root};
+use crate::once::once;
+use crate::rig::{Ran, Rig, few_at_once, root};
 use crate::stability::is_thorough;
 
 #[test]
@@ -19,7 +21,10 @@ fn rust_loaders_come_out_as_known() {
     few_at_once(2, lanes, |(loader, transport)| {
         let over = transport.to_string();
         match loader.lacking(transport, is_built) {
-            None => comes_out_as_known(&loader.known_on(None, &over), &loader.name, &over, "8"),
+            None => {
+                let (_, ran) = core_of_rust(&loader.name, &over);
+                comes_out_as_known(&loader.known_on(None, &over), &loader.name, &over, ran);
+            }
             Some(because) => unavailable(&format!("{} over {over}", loader.name), &because),
         }
     });
@@ -47,23 +52,33 @@ fn python_loaders_on(stacks: &[&str]) {
     let all = std::env::var_os("MCP_LIFECHECK_ALL_LOADERS").is_some();
     let transports = if all { ["stdio", "http"].as_slice() } else { &["stdio"] };
     let wanted = if is_thorough() { &PYTHON_LOADERS[..] } else { &PYTHON_LOADERS[..2] };
-    for loader in shipped_loaders().unwrap().iter().filter(|loader| loader.lane == Lane::Python) {
-        if !all && !wanted.contains(&loader.name.as_str()) {
-            continue;
-        }
+    let loaders = shipped_loaders().unwrap();
+    let of_python = loaders.iter().filter(|loader| loader.lane == Lane::Python);
+    few_at_once(2, of_python.filter(|loader| all || wanted.contains(&loader.name.as_str())), |loader| {
         for stack in loader.stacks.iter().filter(|stack| stacks.contains(&stack.as_str())) {
             let name = format!("{}@{stack}", loader.name);
             match python_stack(stack).map(|stack| stack.interpreter()) {
                 Some(Ok(_)) => {
                     for transport in transports {
-                        comes_out_as_known(&loader.known_on(Some(stack), transport), &name, transport, "3");
+                        let ran = core_of_python(&name, transport);
+                        comes_out_as_known(&loader.known_on(Some(stack), transport), &name, transport, ran);
                     }
                 }
                 Some(Err(error)) => unavailable(&name, &error.to_string()),
                 None => panic!("{name}: no such stack"),
             }
         }
-    }
+    });
+}
+
+/// Suite `core` of a Python loader, one plan at a time: each more would have a template of its own, with its own imports.
+pub fn core_of_python(name: &str, transport: &str) -> &'static Ran {
+    once(&["core", "--loader", name, "--transport", transport, "--jobs", "1"]).1
+}
+
+/// Suite `core` of a Rust loader, whose plans wait more than they compute, and the files that it left.
+pub fn core_of_rust(name: &str, transport: &str) -> (Rig, &'static Ran) {
+    once(&["core", "--loader", name, "--transport", transport, "--jobs", "8"])
 }
 
 /// A loader of each language that ends its servers whatever ends the program.
@@ -222,6 +237,22 @@ pub fn unavailable(name: &str, because: &str) {
     eprintln!("UNAVAILABLE: {name} was not tested: {because}");
 }
 
+/// The interpreter behind `python3` in `PATH`, looked up once; or why there is none. What bears this name in `PATH` may be a shell
+/// script that looks for an interpreter at each start, and takes longer than the interpreter.
+pub fn python3() -> Result<&'static str, &'static str> {
+    static FOUND: OnceLock<Result<String, String>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| {
+        let asked = Command::new("python3").args(["-Ic", "import sys; print(sys.executable)"]).output();
+        let asked = asked.map_err(|error| format!("no python3 in PATH can be run: {error}"))?;
+        let path = String::from_utf8_lossy(&asked.stdout).trim().to_owned();
+        match asked.status.success() && Path::new(&path).is_file() {
+            true => Ok(path),
+            false => Err(format!("python3 in PATH names no interpreter: {}", String::from_utf8_lossy(&asked.stderr))),
+        }
+    });
+    found.as_deref().map_err(String::as_str)
+}
+
 /// A client on the TypeScript SDK; `None`, with a loud message, where it cannot run.
 pub fn typescript_client(file: &str) -> Option<PathBuf> {
     let folder = root().join("tests/clients/typescript");
@@ -237,9 +268,7 @@ pub fn typescript_client(file: &str) -> Option<PathBuf> {
     Some(folder.join(file))
 }
 
-fn comes_out_as_known(known: &Known, loader: &str, transport: &str, jobs: &str) {
-    let rig = Rig::new();
-    let ran = rig.run(&["core", "--loader", loader, "--transport", transport, "--jobs", jobs]);
+fn comes_out_as_known(known: &Known, loader: &str, transport: &str, ran: &Ran) {
     let name = format!("{loader} over {transport}");
     let failed = ran.invariants("fail");
     for id in &known.must_fail {
@@ -251,5 +280,4 @@ fn comes_out_as_known(known: &Known, loader: &str, transport: &str, jobs: &str) 
     let expected = if known.must_fail.is_empty() { 0 } else { 1 };
     assert_eq!(ran.code, expected, "{name}: {failed:?}\n{}", ran.stderr);
     assert_eq!(ran.report()["counts"]["inconclusive"], 0, "{name}: {}", ran.stdout);
-    rig.assert_nothing_left(std::time::Duration::from_secs(6));
 }

@@ -45,6 +45,7 @@ mod mutations;
 mod mutations_http;
 mod mutations_sse;
 mod node;
+mod once;
 mod pages;
 mod preflight;
 mod prose;

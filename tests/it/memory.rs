@@ -5,6 +5,7 @@ use std::time::Duration;
 use mcp_lifecheck::history::normal_lanes;
 use serde_json::Value;
 
+use crate::lanes::core_of_rust;
 use crate::rig::{Ran, Rig};
 
 const WITH: &str = r#"
@@ -57,9 +58,8 @@ fn assert_all_pass(ran: &Ran) {
 
 #[test]
 fn the_reference_loader_passes_the_core_and_no_process_but_its_own_is_started() {
-    let rig = Rig::new();
-    let ran = run(&rig, "core");
-    assert_all_pass(&ran);
+    let (rig, ran) = core_of_rust("reference", "memory");
+    assert_all_pass(ran);
     for plan in ran.report()["plans"].as_array().unwrap() {
         if plan["verdict"] == "pass" {
             let events = rig.events(plan["id"].as_str().unwrap());

@@ -87,6 +87,8 @@ impl Rig {
         let mut command = Command::new(program);
         let (name, value) = self.mark.split_once('=').unwrap();
         command.args(arguments).env(name, value).env("TMPDIR", self.temporary()).stdin(Stdio::null());
+        // As for most users: Python compiles the helper once, and not at each of its starts.
+        command.env_remove("PYTHONDONTWRITEBYTECODE");
         command
     }
 

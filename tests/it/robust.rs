@@ -211,7 +211,8 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     let script = "trap '' HUP; exec \"$0\" \"$@\"";
     let long = long_scenario(&rig);
     let mut command = rig.command(&[]);
-    let like: Vec<_> = command.get_envs().map(|(name, value)| (name.to_owned(), value.unwrap().to_owned())).collect();
+    let like: Vec<_> =
+        command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
     command = Command::new("sh");
     command
         .args(["-c", script, LIFECHECK, "run", "--polite-only", "--format", "json", "--out"])

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::lanes::core_of_rust;
 use crate::rig::{Ran, Rig};
 
 const WITH: &str = r#"
@@ -48,10 +49,10 @@ fn verdicts(rig: &Rig, plan: &Value) -> Value {
 
 #[test]
 fn the_reference_loader_passes_the_core_whichever_revision_is_asked_for() {
-    for (arguments, revision) in [(&["core"][..], "2025-11-25"), (&["core", "--revision", "2024-11-05"], "2024-11-05")]
-    {
-        let rig = Rig::new();
-        let ran = run(&rig, arguments);
+    let older = Rig::new();
+    let of_older = run(&older, &["core", "--revision", "2024-11-05"]);
+    let (newest, of_newest) = core_of_rust("reference", "sse");
+    for (rig, ran, revision) in [(&newest, of_newest, "2025-11-25"), (&older, &of_older, "2024-11-05")] {
         assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
         let plans = ran.plans();
         assert!(plans.len() > 5, "{plans:#?}");
@@ -61,7 +62,7 @@ fn the_reference_loader_passes_the_core_whichever_revision_is_asked_for() {
                 (&"pass".into(), &"sse".into(), &revision.into(), &"polite".into()),
                 "{plan:#}"
             );
-            let verdicts = verdicts(&rig, &plan);
+            let verdicts = verdicts(rig, &plan);
             for id in OF_SESSIONS {
                 assert_eq!(verdicts[id], "not-applicable", "{id} in {plan:#}");
             }

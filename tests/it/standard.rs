@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use crate::lanes::core_of_rust;
 use crate::rig::{Ran, Rig};
 use crate::snapshots::{Lives, lives};
 use crate::stability::LIMIT;
@@ -31,8 +32,18 @@ pub fn standard() -> &'static Lived {
 pub fn lived(arguments: &[&str]) -> Lived {
     let rig = Rig::new();
     let ran = rig.finish_within(rig.run_command(arguments), LIMIT);
+    of_run(&rig, &ran)
+}
+
+/// Suite `core` of the reference loader over one transport, in which nothing may fail.
+pub fn core_over(transport: &str) -> Lived {
+    let (rig, ran) = core_of_rust("reference", transport);
+    of_run(&rig, ran)
+}
+
+fn of_run(rig: &Rig, ran: &Ran) -> Lived {
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
-    Lived { lives: lives(&rig, &ran), verdicts: verdicts(&rig, &ran) }
+    Lived { lives: lives(rig, ran), verdicts: verdicts(rig, ran) }
 }
 
 fn verdicts(rig: &Rig, ran: &Ran) -> BTreeMap<String, Vec<String>> {

@@ -4,13 +4,16 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::lanes::python3;
 use crate::rig::{Ran, Rig, root};
 
 /// A description of `adapters/small.py` with one mistake, or none.
 fn small(rig: &Rig, mistake: &str, promises: &str) -> String {
+    // Where there is none, its name: the run says that it is missing.
+    let python = python3().unwrap_or("python3");
     let program = root().join("tests/it/adapters/small.py");
     let text = format!(
-        "name = \"small\"\nlane = \"python\"\ncommand = [\"python3\", {program:?}, {mistake:?}]\n[promises]\n{promises}"
+        "name = \"small\"\nlane = \"python\"\ncommand = [{python:?}, {program:?}, {mistake:?}]\n[promises]\n{promises}"
     );
     rig.file("small.toml", &text).display().to_string()
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::rig::Rig;
-use crate::standard::{lived, standard};
+use crate::standard::{core_over, lived, standard};
 
 /// Invariants that only other clients trigger, with the reason.
 const OF_OTHER_CLIENTS: [(&str, &str); 18] = [
@@ -35,7 +35,7 @@ const OF_OTHER_CLIENTS: [(&str, &str); 18] = [
 #[test]
 fn every_invariant_passes_somewhere() {
     let more = [
-        lived(&["core", "--transport", "sse"]),
+        core_over("sse"),
         lived(&["eras", "--revision", "2026-07-28", "--transport", "memory"]),
         lived(&["tools-change", "--transport", "memory"]),
         lived(&["tasks", "--transport", "memory"]),
