@@ -127,7 +127,8 @@ fn judge_kept(event: &Event, view: &View, operation: &Operation, before: &[(Name
     }
 }
 
-/// Counter-example: a server that was not connected before the change has no connection to replace.
+/// Counter-examples: A server that was not connected before the change has no connection to replace. A server that fails while
+/// the reload runs may not be there to be connected again.
 pub(super) const CHANGED_SERVER_REPLACED: Invariant = Invariant {
     id: "changed-server-replaced",
     property: Property::Liveness,
@@ -181,7 +182,7 @@ fn judge_replaced(
     before: &[(Name, ConnectionId)],
     tally: &mut Tally,
 ) {
-    for (server, connection) in before {
+    for (server, connection) in before.iter().filter(|(server, _)| view.is_healthy(server)) {
         if view.server(server).and_then(|server| server.newest.as_ref()) != Some(connection) {
             tally.held();
             continue;
