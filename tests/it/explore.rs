@@ -13,7 +13,7 @@ use crate::rig::{Ran, Rig, finish};
 
 /// A loader with a defect that each life shows, without servers that make it wait.
 const BROKEN: [&str; 7] =
-    ["--loader", "rust-closed-early", "--transport=stdio", "--script", "polite", "--polite-only", "--seed=4"];
+    ["--loader", "rust-run-per-step", "--transport=stdio", "--script", "polite", "--polite-only", "--seed=4"];
 
 /// A scenario in which that loader is not shown to be wrong, while a sweep of cancellations shows it.
 const SHORT: &str = r#"
@@ -61,27 +61,27 @@ fn a_defect_is_found_with_its_smallest_life_which_repeats_it() {
     assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
     let report = ran.report();
     let found = findings(&report);
-    let early = found.iter().find(|one| one["invariant"] == "scope-open-until-cleanup");
-    let early = early.unwrap_or_else(|| panic!("{report:#}"));
-    // A load is enough: its servers are closed when it has completed.
-    assert_eq!((&early["steps"], &early["again"], &early["repeats"]), (&1.into(), &5.into(), &5.into()), "{early:#}");
-    assert!(early["steps_before"].as_u64() > Some(1), "{early:#}");
-    let file = rig.out().join(early["file"].as_str().unwrap());
+    let left = found.iter().find(|one| one["invariant"] == "scope-exit-explicit");
+    let left = left.unwrap_or_else(|| panic!("{report:#}"));
+    // A load is enough: its runtime ends with it, and leaves the session to a finaliser.
+    assert_eq!((&left["steps"], &left["again"], &left["repeats"]), (&1.into(), &5.into(), &5.into()), "{left:#}");
+    assert!(left["steps_before"].as_u64() > Some(1), "{left:#}");
+    let file = rig.out().join(left["file"].as_str().unwrap());
     let text = fs::read_to_string(&file).unwrap();
     assert!(
-        text.starts_with(&format!("# {} of rust-closed-early: 5 of 5", early["signature"].as_str().unwrap())),
+        text.starts_with(&format!("# {} of rust-run-per-step: 5 of 5", left["signature"].as_str().unwrap())),
         "{text}"
     );
     assert!(text.ends_with("[[step]]\ndo = \"load\"\n"), "{text}");
     // Both the file and the folder of the plan repeat the finding.
-    let folder = early["repeat"].as_str().unwrap().strip_prefix("mcp-lifecheck replay ").unwrap().to_owned();
-    for (what, loader) in [(file, &["--loader", "rust-closed-early"][..]), (PathBuf::from(folder), &[])] {
+    let folder = left["repeat"].as_str().unwrap().strip_prefix("mcp-lifecheck replay ").unwrap().to_owned();
+    for (what, loader) in [(file, &["--loader", "rust-run-per-step"][..]), (PathBuf::from(folder), &[])] {
         let again = rig.temporary().with_file_name("again");
         let mut replay = rig.command(&["replay", "--format", "json", "--out"]);
         replay.arg(again).arg(what).args(loader);
         let again = rig.finish(replay);
         assert_eq!(again.code, 1, "{}{}", again.stdout, again.stderr);
-        assert!(again.stdout.contains(early["signature"].as_str().unwrap()), "{}", again.stdout);
+        assert!(again.stdout.contains(left["signature"].as_str().unwrap()), "{}", again.stdout);
     }
 }
 
