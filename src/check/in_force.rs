@@ -29,7 +29,7 @@ struct Candidate {
 }
 
 impl InForce {
-    /// Takes the invocation of a load with this configuration, of which these entries have changed.
+    /// Takes the invocation of a load. Its configuration has the `servers`, and the entries of the `changed` ones are new.
     pub(super) fn load_begins(&mut self, invoked: Seq, operation: OpId, servers: &[String], changed: &[String]) {
         for server in changed {
             *self.versions.entry(server.clone()).or_default() += 1;

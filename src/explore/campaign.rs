@@ -11,11 +11,11 @@ use crate::explore::found::{Found, Fresh, Key};
 use crate::explore::known::Known;
 use crate::explore::life::{LifeSettings, plans_of};
 use crate::explore::lives::Lives;
-use crate::explore::report::{ExploreReport, FoundRow, LifeCounts};
+use crate::explore::report::{ExploreReport, FoundRow};
 use crate::explore::shrink::smaller;
 use crate::life::Preflight;
 use crate::plan::Scenario;
-use crate::report::{FindingRow, RunVerdict};
+use crate::report::{Counts, FindingRow};
 use crate::run::select::{Selected, Target};
 use crate::run::{Finished, Pool};
 
@@ -86,7 +86,7 @@ pub struct Explored {
 #[derive(Default)]
 struct State {
     probed: Preflight,
-    counts: LifeCounts,
+    counts: Counts,
     cpu_ms: u64,
     lives_with: BTreeMap<Key, usize>,
     known: BTreeMap<String, usize>,
@@ -127,7 +127,7 @@ impl Campaign<'_> {
     }
 
     fn tell(&self, state: &State, shrinks: Option<&str>) {
-        (self.on_progress)(&Progress { n_lives: state.counts.lives, n_found: state.found.len(), shrinks });
+        (self.on_progress)(&Progress { n_lives: state.counts.plans, n_found: state.found.len(), shrinks });
     }
 
     /// Runs a batch of lives. Returns the findings that are new.
@@ -354,19 +354,8 @@ fn content(life: &Scenario) -> String {
 
 impl State {
     fn count(&mut self, one: &Finished, life: &Scenario) {
-        self.counts.lives += 1;
+        self.counts.add(one.row.verdict);
         self.cpu_ms += one.row.cpu_ms.unwrap_or(0);
-        let counts = &mut self.counts;
-        let count = match one.row.verdict {
-            RunVerdict::Pass => &mut counts.pass,
-            RunVerdict::Fail => &mut counts.fail,
-            RunVerdict::Warn => &mut counts.warn,
-            RunVerdict::Vacuous => &mut counts.vacuous,
-            RunVerdict::NotApplicable => &mut counts.not_applicable,
-            RunVerdict::Inconclusive => &mut counts.inconclusive,
-            RunVerdict::Unavailable => &mut counts.unavailable,
-        };
-        *count += 1;
         let because = one.row.because.iter().cloned();
         let failed = one.row.findings.iter().filter(|finding| finding.verdict == Verdict::Inconclusive);
         for because in because.chain(failed.map(|finding| finding.because.clone())) {

@@ -29,6 +29,6 @@ pub use ground::{Narrowing, Palette};
 pub use known::Known;
 pub use life::LifeSettings;
 pub use lives::{Listed, Lives, Shard, Source};
-pub use report::{ExploreReport, FoundRow, LifeCounts};
+pub use report::{ExploreReport, FoundRow};
 pub use sweep::SweepEvent;
 pub use swept::Sweep;

@@ -1,11 +1,11 @@
 //! `explore.json`, the report on a campaign, and its text.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::check::Verdict;
+use crate::report::Counts;
 
 /// The report on a campaign.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -23,8 +23,8 @@ pub struct ExploreReport {
     /// Number of positions of each sweep, by its name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub positions: BTreeMap<String, usize>,
-    /// Plans by verdict. Those of shrinking do not count.
-    pub counts: LifeCounts,
+    /// The plans of the lives, one for each. Those of shrinking do not count.
+    pub counts: Counts,
     /// CPU time of the loaders' trees, in milliseconds, with that of shrinking.
     pub cpu_ms: u64,
     /// Time from the first plan to the report, in milliseconds.
@@ -40,44 +40,6 @@ pub struct ExploreReport {
     pub opened: BTreeMap<String, usize>,
     /// The scripts that servers had, each with the number of lives.
     pub scripts: BTreeMap<String, usize>,
-}
-
-/// Lives by verdict.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LifeCounts {
-    /// Every life that ran.
-    pub lives: usize,
-    /// Lives without a finding.
-    pub pass: usize,
-    /// Lives with a failure.
-    pub fail: usize,
-    /// Lives with a warning, and no failure.
-    pub warn: usize,
-    /// Lives in which nothing was judged.
-    pub vacuous: usize,
-    /// Lives that do not apply to the loader.
-    pub not_applicable: usize,
-    /// Lives whose experiment failed, most of them because a fault was never due.
-    pub inconclusive: usize,
-    /// Lives whose loader is not available here.
-    pub unavailable: usize,
-}
-
-impl fmt::Display for LifeCounts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} lives: {} pass, {} fail, {} warn", self.lives, self.pass, self.fail, self.warn)?;
-        for (n, what) in [
-            (self.inconclusive, "inconclusive"),
-            (self.vacuous, "vacuous"),
-            (self.not_applicable, "not applicable"),
-            (self.unavailable, "unavailable"),
-        ] {
-            if n > 0 {
-                write!(f, ", {n} {what}")?;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// One finding.

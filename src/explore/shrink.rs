@@ -132,22 +132,7 @@ fn tidied(mut life: Scenario) -> Scenario {
     let own = life.scripts.iter().map(|own| own.table().to_string());
     let shipped = servers.iter().filter_map(|name| shipped_text(name)).map(str::to_owned);
     let texts: String = own.chain(shipped).collect();
-    life.steps.retain(|step| match &step.action {
-        StepDo::OpenGate { gate } | StepDo::Wait(WaitFor::Gate(gate)) => texts.contains(&format!("\"{gate}\"")),
-        StepDo::Load(_)
-        | StepDo::Rerun(_)
-        | StepDo::Reload { .. }
-        | StepDo::List(_)
-        | StepDo::Call { .. }
-        | StepDo::Close(_)
-        | StepDo::Collect
-        | StepDo::Cancel { .. }
-        | StepDo::DropContext
-        | StepDo::Exit
-        | StepDo::Signal { .. }
-        | StepDo::KillServer { .. }
-        | StepDo::Wait(WaitFor::Idle(_) | WaitFor::Operation(_) | WaitFor::ServerEnd(_)) => true,
-    });
+    life.steps.retain(|step| step.action.gate().is_none_or(|gate| texts.contains(&format!("\"{gate}\""))));
     let mut running: BTreeSet<String> = BTreeSet::new();
     life.steps.retain(|step| {
         if let StepDo::Cancel { operation } | StepDo::Wait(WaitFor::Operation(operation)) = &step.action {

@@ -40,8 +40,8 @@ impl Sweep<'_> {
         let mut probed = Preflight::new();
         for (target, (described, palette)) in targets.iter().zip(palettes).enumerate() {
             for chosen in self.scenarios {
-                for life in grounded(chosen.scenario(), palette) {
-                    let listed = |life| Listed { target, life, origin: chosen.scenario().name.clone() };
+                for life in grounded(&chosen.scenario, palette) {
+                    let listed = |life| Listed { target, life, origin: chosen.scenario.name.clone() };
                     let one = std::slice::from_ref(&life);
                     let first = self.varied(pool, one, described, &mut probed).await?;
                     let Some(first) = first else { continue };
@@ -60,7 +60,7 @@ impl Sweep<'_> {
             }
         }
         if all.is_empty() {
-            let names: Vec<&str> = self.scenarios.iter().map(|chosen| chosen.scenario().name.as_str()).collect();
+            let names: Vec<&str> = self.scenarios.iter().map(|chosen| chosen.scenario.name.as_str()).collect();
             return Err(RunError::usage(format!(
                 "found no transport and revision for scenario {}, expected one in which it runs with the loader",
                 names.join(", ")

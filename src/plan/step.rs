@@ -200,6 +200,27 @@ impl StepDo {
         }
     }
 
+    /// The gate that the step opens or waits for.
+    #[must_use]
+    pub fn gate(&self) -> Option<&str> {
+        match self {
+            Self::OpenGate { gate } | Self::Wait(WaitFor::Gate(gate)) => Some(gate),
+            Self::Load(_)
+            | Self::Rerun(_)
+            | Self::Reload { .. }
+            | Self::List(_)
+            | Self::Call { .. }
+            | Self::Close(_)
+            | Self::Collect
+            | Self::Cancel { .. }
+            | Self::DropContext
+            | Self::Exit
+            | Self::Signal { .. }
+            | Self::KillServer { .. }
+            | Self::Wait(WaitFor::Idle(_) | WaitFor::Operation(_) | WaitFor::ServerEnd(_)) => None,
+        }
+    }
+
     /// The same as [`invoked`](Self::invoked), to change it.
     pub fn invoked_mut(&mut self) -> Option<&mut Invoked> {
         match self {

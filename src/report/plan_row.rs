@@ -166,20 +166,24 @@ impl Counts {
     /// Counts the plans of a run.
     #[must_use]
     pub fn of(plans: &[PlanRow]) -> Self {
-        let mut counts = Self { plans: plans.len(), ..Self::default() };
-        for plan in plans {
-            let count = match plan.verdict {
-                RunVerdict::Pass => &mut counts.pass,
-                RunVerdict::Fail => &mut counts.fail,
-                RunVerdict::Warn => &mut counts.warn,
-                RunVerdict::Vacuous => &mut counts.vacuous,
-                RunVerdict::NotApplicable => &mut counts.not_applicable,
-                RunVerdict::Inconclusive => &mut counts.inconclusive,
-                RunVerdict::Unavailable => &mut counts.unavailable,
-            };
-            *count += 1;
-        }
+        let mut counts = Self::default();
+        plans.iter().for_each(|plan| counts.add(plan.verdict));
         counts
+    }
+
+    /// Counts one more plan.
+    pub fn add(&mut self, verdict: RunVerdict) {
+        self.plans += 1;
+        let count = match verdict {
+            RunVerdict::Pass => &mut self.pass,
+            RunVerdict::Fail => &mut self.fail,
+            RunVerdict::Warn => &mut self.warn,
+            RunVerdict::Vacuous => &mut self.vacuous,
+            RunVerdict::NotApplicable => &mut self.not_applicable,
+            RunVerdict::Inconclusive => &mut self.inconclusive,
+            RunVerdict::Unavailable => &mut self.unavailable,
+        };
+        *count += 1;
     }
 }
 

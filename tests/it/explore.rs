@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::rig::{Ran, Rig, finish};
+use crate::rig::{Ran, Rig, await_point, finish};
 
 /// A loader with a defect that each life shows, without servers that make it wait.
 const BROKEN: [&str; 7] =
@@ -51,7 +51,7 @@ fn recorded(rig: &Rig) -> BTreeSet<String> {
 
 fn counts(report: &Value) -> (u64, u64, u64) {
     let count = |name: &str| report["counts"][name].as_u64().unwrap();
-    (count("lives"), count("pass"), count("fail"))
+    (count("plans"), count("pass"), count("fail"))
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_campaign_without_a_folder_keeps_the_lives_with_a_finding_alone() {
     let n_plans = || fs::read_dir(&folder).unwrap().filter(|one| is_plan(one.as_ref().unwrap().path())).count();
     let none = run(&["--sweep", "close", "--transport", "memory"]);
     assert_eq!((none.code, n_plans()), (0, 0), "{}{}", none.stdout, none.stderr);
-    assert!(none.stdout.contains("5 lives: 5 pass, 0 fail, 0 warn; seed 0, shard 1/1\n"), "{}", none.stdout);
+    assert!(none.stdout.contains("5 plans: 5 passed; seed 0, shard 1/1\n"), "{}", none.stdout);
     let some = run(&SWEEP);
     assert_eq!(some.code, 1, "{}{}", some.stdout, some.stderr);
     // The two lives that show it, and the smallest one.
@@ -208,11 +208,7 @@ fn a_campaign_that_is_interrupted_tells_what_it_has_found_and_leaves_nothing() {
     let mut running = command(&rig, &arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // The first batch is over when a life of the second one is recorded.
     let second = rig.out().join("case-0-32.reference.memory.2025-11-25.polite/history.jsonl");
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while !second.exists() {
-        assert!(Instant::now() < deadline && running.try_wait().unwrap().is_none(), "no second batch");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    await_point(&mut running, Duration::from_secs(60), "the second batch", || second.exists());
     let pid = Pid::from_raw(i32::try_from(running.id()).unwrap()).unwrap();
     kill_process(pid, Signal::INT).unwrap();
     let ran = finish(running, Duration::from_secs(20));

@@ -1,13 +1,13 @@
 //! Whatever is killed, nothing is left: neither process nor temporary file.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::rig::{Rig, files};
+use crate::rig::{Rig, await_point, files};
 
 /// Two plans at once, polite and stubborn servers, every turn of the suite: the run that is killed.
 const RUN: [&str; 3] = ["core", "--jobs", "2"];
@@ -79,12 +79,7 @@ fn kill_at(moment: usize, signal: Signal) {
 }
 
 fn await_progress(rig: &Rig, child: &mut Child, n_lines: usize) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while progress(&rig.out()) < n_lines {
-        assert_eq!(child.try_wait().unwrap(), None, "the run ended before it came to {n_lines} events");
-        assert!(Instant::now() < deadline, "the run made no progress");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    await_point(child, Duration::from_secs(60), &format!("{n_lines} events"), || progress(&rig.out()) >= n_lines);
 }
 
 fn send(child: &Child, signal: Signal) {
@@ -103,12 +98,8 @@ fn kill_helper(kind: &str) -> crate::rig::Ran {
     );
     let mut command = rig.run_command(&[scenario.to_str().unwrap(), "--transport", "stdio"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !files(&rig.out()).iter().any(|path| fs::read_to_string(path).unwrap_or_default().contains("idle.began")) {
-        assert!(Instant::now() < deadline, "the plan did not come to its idle window");
-        assert_eq!(child.try_wait().unwrap(), None);
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let is_idle = |path: &PathBuf| fs::read_to_string(path).unwrap_or_default().contains("idle.began");
+    await_point(&mut child, Duration::from_secs(30), "its idle window", || files(&rig.out()).iter().any(is_idle));
     let victims = pids_of(&rig, kind);
     assert_eq!(victims.len(), 1, "one plan has one {kind}");
     kill_process(Pid::from_raw(victims[0]).unwrap(), Signal::KILL).unwrap();

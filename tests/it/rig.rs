@@ -183,6 +183,16 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Waits until a run has come to a point that its files show, within a limit. Nothing else tells of it outside.
+pub fn await_point(child: &mut Child, limit: Duration, point: &str, is_there: impl Fn() -> bool) {
+    let deadline = Instant::now() + limit;
+    while !is_there() {
+        assert_eq!(child.try_wait().unwrap(), None, "the run ended before it came to {point}");
+        assert!(Instant::now() < deadline, "the run did not come to {point}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 /// Waits for a child whose output is captured; a child that outlives the limit is a failure.
 pub fn finish(mut child: Child, limit: Duration) -> Ran {
     fn reader(stream: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<String> {

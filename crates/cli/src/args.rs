@@ -100,14 +100,37 @@ impl CheckoutArgs {
     }
 }
 
+/// What all plans of a command have in common.
 #[derive(Debug, Args, Clone)]
-pub(crate) struct VariantArgs {
+pub(crate) struct PlanArgs {
     /// Transport to test; repeatable. By default, every transport except sse that the loader and the scripts support.
     #[arg(long, value_name = "TRANSPORT", value_parser = transport())]
     pub transport: Vec<Transport>,
     /// Protocol revision. By default, the newest with a handshake that the scenario supports.
     #[arg(long, value_name = "REVISION")]
     pub revision: Option<Revision>,
+    /// How many plans run at once [default: one for each core, and while a core is idle up to 4 for each].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub jobs: Option<u32>,
+    /// Seed of random choices.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// Change a limit, such as operation=5s; repeatable.
+    #[arg(long, value_name = "NAME=DURATION", value_parser = limit)]
+    pub limit: Vec<(String, Duration)>,
+}
+
+impl PlanArgs {
+    /// The default limits with the changes of the user.
+    pub(crate) fn limits(&self) -> Limits {
+        limits_with(&self.limit)
+    }
+}
+
+#[derive(Debug, Args, Clone)]
+pub(crate) struct VariantArgs {
+    #[command(flatten)]
+    pub plans: PlanArgs,
     /// Kind of loaders: in Rust (real), or behind the adapter protocol (foreign).
     #[arg(long, value_name = "TIER")]
     pub tier: Option<TierArg>,
@@ -120,21 +143,12 @@ pub(crate) struct VariantArgs {
     /// How often each plan runs.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub repeat: u32,
-    /// How many plans run at once [default: one for each core, and while a core is idle up to 4 for each].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub jobs: Option<u32>,
-    /// Seed of random choices.
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    pub seed: u64,
-    /// Change a limit, such as operation=5s; repeatable.
-    #[arg(long, value_name = "NAME=DURATION", value_parser = limit)]
-    pub limit: Vec<(String, Duration)>,
 }
 
 impl VariantArgs {
     /// The variants that these arguments select.
     pub(crate) fn variants(&self) -> Variants {
-        let limits = limits_with(&self.limit);
+        let limits = self.plans.limits();
         let temperaments = match (self.polite_only, self.stubborn_too) {
             (true, _) => Temperaments::PoliteOnly,
             (false, true) => Temperaments::StubbornToo,
@@ -144,8 +158,8 @@ impl VariantArgs {
             TierArg::Real => Tier::Real,
             TierArg::Foreign => Tier::Foreign,
         });
-        let transports = self.transport.clone();
-        let (revision, repeat, seed) = (self.revision, self.repeat, self.seed);
+        let transports = self.plans.transport.clone();
+        let (revision, repeat, seed) = (self.plans.revision, self.repeat, self.plans.seed);
         Variants { transports, revision, tier, temperaments, repeat, seed, limits, ..Variants::default() }
     }
 }
@@ -349,7 +363,7 @@ impl DoctorArgs {
     }
 }
 
-pub(crate) fn limits_with(changed: &[(String, Duration)]) -> Limits {
+fn limits_with(changed: &[(String, Duration)]) -> Limits {
     let mut limits = Limits::default();
     for (name, value) in changed {
         limits.set(name, *value).expect("parsing the argument has looked the name up");
@@ -358,7 +372,7 @@ pub(crate) fn limits_with(changed: &[(String, Duration)]) -> Limits {
 }
 
 /// Reads the name of a transport.
-pub(crate) fn transport() -> impl TypedValueParser<Value = Transport> {
+fn transport() -> impl TypedValueParser<Value = Transport> {
     one_of(Transport::ALL)
 }
 
@@ -405,7 +419,7 @@ pub(crate) enum ListWhat {
     Requirements,
 }
 
-pub(crate) fn limit(text: &str) -> Result<(String, Duration), LimitError> {
+fn limit(text: &str) -> Result<(String, Duration), LimitError> {
     let (name, value) = text.split_once('=').ok_or(LimitError::Shape)?;
     let value = parse_duration(value)?;
     let mut limits = Limits::default();
@@ -427,7 +441,7 @@ fn host_limit(text: &str) -> Result<(String, Duration), LimitError> {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LimitError {
+enum LimitError {
     #[error("expected NAME=DURATION, such as operation=5s")]
     Shape,
     #[error("found limit {found:?}, expected one of {known}{near}")]

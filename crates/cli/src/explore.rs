@@ -34,8 +34,8 @@ pub(crate) fn explore(arguments: &ExploreArgs, parent: Option<OwnedFd>) -> Resul
     let targets = select::targets(&arguments.loader, &arguments.checkout.checkout()?, &complain)?;
     let settings = settings(arguments);
     let narrowing = Narrowing {
-        transports: arguments.transport.clone(),
-        revision: arguments.revision,
+        transports: arguments.plans.transport.clone(),
+        revision: arguments.plans.revision,
         scripts: arguments.script.clone(),
         is_polite: arguments.polite_only,
     };
@@ -49,7 +49,7 @@ pub(crate) fn explore(arguments: &ExploreArgs, parent: Option<OwnedFd>) -> Resul
     let notify = |line: std::fmt::Arguments<'_>| progress.bar.suspend(|| complain(line));
     let pool = |fresh| Pool {
         folder: Arc::clone(&folder),
-        jobs: arguments.jobs.map_or_else(Jobs::usual, |jobs| Jobs::Fixed(jobs as usize)),
+        jobs: arguments.plans.jobs.map_or_else(Jobs::usual, |jobs| Jobs::Fixed(jobs as usize)),
         environment: process.environment(),
         repeat: Repeat::Replay,
         fresh,
@@ -59,7 +59,7 @@ pub(crate) fn explore(arguments: &ExploreArgs, parent: Option<OwnedFd>) -> Resul
     let (pool, alone) = (pool(arguments.fresh), pool(true));
     let explored = process.finish(async {
         let source = match scenarios.as_slice() {
-            [] => Source::Drawn { palettes, seed: arguments.seed },
+            [] => Source::Drawn { palettes, seed: arguments.plans.seed },
             scenarios => {
                 let events = if arguments.sweep.is_empty() { &SweepEvent::ALL[..] } else { &arguments.sweep };
                 let sweep = Sweep { scenarios, events, depth: arguments.depth, settings: &settings.lives };
@@ -95,7 +95,7 @@ pub(crate) fn explore(arguments: &ExploreArgs, parent: Option<OwnedFd>) -> Resul
 
 fn settings(arguments: &ExploreArgs) -> CampaignSettings {
     CampaignSettings {
-        lives: LifeSettings { seed: arguments.seed, limits: arguments.limits() },
+        lives: LifeSettings { seed: arguments.plans.seed, limits: arguments.plans.limits() },
         time: arguments.time,
         is_strict: arguments.strict,
         keeps_all: arguments.out.is_some(),
@@ -129,7 +129,7 @@ fn text_of(explored: &Explored, folder: &RunFolder, arguments: &ExploreArgs) -> 
             row.again,
             row.repeats,
             row.lives,
-            explored.report.counts.lives
+            explored.report.counts.plans
         ));
         found.scenario_text.lines().for_each(|one| line(format_args!("    {one}")));
         line(format_args!("  file:   {}", folder.path().join(&row.file).display()));

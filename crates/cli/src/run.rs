@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: &RunArgs, parent: Option<OwnedFd>) -> Result<ExitRe
     let settings = Settings {
         shipped_baselines: arguments.shipped_baselines,
         versus,
-        jobs: arguments.variants.jobs.map(|jobs| jobs as usize),
+        jobs: arguments.variants.plans.jobs.map(|jobs| jobs as usize),
         // A repeat asks what varies between processes, such as the order of sets.
         fresh: arguments.fresh || arguments.variants.repeat > 1,
     };

@@ -37,12 +37,6 @@ impl Chosen {
         Self { scenario, file: Some((path, text)), once_over: Vec::new() }
     }
 
-    /// The scenario.
-    #[must_use]
-    pub fn scenario(&self) -> &Scenario {
-        &self.scenario
-    }
-
     /// Its name in an error: the file, or the scenario.
     pub(super) fn shown(&self) -> String {
         self.file.as_ref().map_or_else(|| self.scenario.name.clone(), |(path, _)| path.display().to_string())

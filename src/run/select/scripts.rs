@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::plan::{InputError, OwnScript, Scenario, StepDo, WaitFor, did_you_mean, read_text};
+use crate::plan::{InputError, OwnScript, Scenario, did_you_mean, read_text};
 use crate::run::RunError;
 use crate::run::select::names::is_file_name;
 use crate::script::{Script, shipped, shipped_names};
@@ -54,25 +54,7 @@ fn known_script(name: &str) -> Result<Option<Script>, InputError> {
 /// Refuses a script with a gate that no step names. Its action would be held until the end.
 fn check_gates(scenario: &Scenario, script: &Script) -> Result<(), InputError> {
     // A step that waits for the gate is enough: the scenario may want the action to stay held.
-    let named = |gate: &str| {
-        scenario.steps.iter().any(|step| match &step.action {
-            StepDo::OpenGate { gate: opened } => opened == gate,
-            StepDo::Wait(WaitFor::Gate(awaited)) => awaited == gate,
-            StepDo::Wait(WaitFor::Idle(_) | WaitFor::Operation(_) | WaitFor::ServerEnd(_))
-            | StepDo::Load(_)
-            | StepDo::Rerun(_)
-            | StepDo::Reload { .. }
-            | StepDo::List(_)
-            | StepDo::Call { .. }
-            | StepDo::Close(_)
-            | StepDo::Collect
-            | StepDo::Cancel { .. }
-            | StepDo::DropContext
-            | StepDo::Exit
-            | StepDo::Signal { .. }
-            | StepDo::KillServer { .. } => false,
-        })
-    };
+    let named = |gate: &str| scenario.steps.iter().any(|step| step.action.gate() == Some(gate));
     match script.gates().into_iter().find(|gate| !named(gate)) {
         Some(gate) => {
             let message = format!(

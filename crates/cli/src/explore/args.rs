@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use mcp_lifecheck::explore::{Shard, SweepEvent};
-use mcp_lifecheck::plan::{DurationError, Limits, Revision, Transport, parse_duration};
+use mcp_lifecheck::plan::{DurationError, parse_duration};
 
-use crate::args::{CheckoutArgs, JsonArg, limit, limits_with, transport};
+use crate::args::{CheckoutArgs, JsonArg, PlanArgs};
 
 #[derive(Debug, Args)]
 pub(crate) struct ExploreArgs {
@@ -44,21 +44,8 @@ pub(crate) struct ExploreArgs {
     /// Draw only servers that end when they are asked to.
     #[arg(long)]
     pub polite_only: bool,
-    /// Transport; repeatable. By default, every transport except sse that the loader supports.
-    #[arg(long, value_name = "TRANSPORT", value_parser = transport())]
-    pub transport: Vec<Transport>,
-    /// Protocol revision [default: the newest with a handshake].
-    #[arg(long, value_name = "REVISION")]
-    pub revision: Option<Revision>,
-    /// How many plans run at once [default: one for each core, and while a core is idle up to 4 for each].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub jobs: Option<u32>,
-    /// Seed of the lives.
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    pub seed: u64,
-    /// Change a limit, such as operation=5s; repeatable.
-    #[arg(long, value_name = "NAME=DURATION", value_parser = limit)]
-    pub limit: Vec<(String, Duration)>,
+    #[command(flatten)]
+    pub plans: PlanArgs,
     /// Start a new process for each plan of a Python loader.
     #[arg(long)]
     pub fresh: bool,
@@ -74,13 +61,6 @@ pub(crate) struct ExploreArgs {
     /// Print nothing but findings.
     #[arg(long)]
     pub quiet: bool,
-}
-
-impl ExploreArgs {
-    /// The default limits with the changes of the user.
-    pub(crate) fn limits(&self) -> Limits {
-        limits_with(&self.limit)
-    }
 }
 
 /// Reads the name of an event of a sweep.
