@@ -15,16 +15,26 @@ use crate::rig::{Ran, Rig, await_point, finish};
 const BROKEN: [&str; 7] =
     ["--loader", "rust-run-per-step", "--transport=stdio", "--script", "polite", "--polite-only", "--seed=4"];
 
-/// A scenario in which that loader is not shown to be wrong, while a sweep of cancellations shows it.
+/// A scenario in which the forgetful loader is not shown to be wrong, while a sweep of cancellations shows it.
 const SHORT: &str = r#"
-about = "A load and cleanup."
+about = "A load, a call and cleanup."
 servers = [{ name = "files", script = "polite" }]
 [[step]]
 do = "load"
 [[step]]
+do = "call"
+server = "files"
+[[step]]
 do = "close"
 "#;
-const SWEEP: [&str; 5] = ["--sweep", "cancel", "--loader", "rust-rmcp-readme", "--transport=stdio"];
+/// A loader that never announces a cancellation. Nothing in it races with what follows the cancellation.
+const FORGETFUL: &str = "name = \"reference-but-cancel-lost\"\nlane = \"rust\"\n";
+const SWEEP: [&str; 4] = ["--sweep", "cancel", "--transport=stdio", "--polite-only"];
+
+/// The forgetful loader and a scenario, each as a file.
+fn forgetful(rig: &Rig) -> (String, String) {
+    (rig.file("forgetful.toml", FORGETFUL).display().to_string(), rig.scenario(SHORT))
+}
 
 fn command(rig: &Rig, arguments: &[&str]) -> Command {
     let mut command = rig.command(&["explore", "--format", "json", "--jobs", "4", "--out"]);
@@ -88,20 +98,21 @@ fn a_defect_is_found_with_its_smallest_life_which_repeats_it() {
 #[test]
 fn known_findings_are_counted_and_not_told_again() {
     let rig = Rig::new();
-    let scenario = rig.scenario(SHORT);
-    let swept = |more: &[&str]| explore(&rig, &[&["--scenario", &scenario][..], &SWEEP, more].concat());
+    let (loader, scenario) = forgetful(&rig);
+    let swept =
+        |more: &[&str]| explore(&rig, &[&["--scenario", &scenario, "--loader", &loader][..], &SWEEP, more].concat());
     let first = swept(&[]);
     let told = findings(&first.report()).iter().map(|one| one["signature"].clone()).collect::<Vec<_>>();
-    assert_eq!(told, ["scope-exit-explicit/finaliser"]);
+    assert_eq!(told, ["cancel-announced/not-announced"]);
     let earlier = rig.file("known.json", &first.stdout);
-    let baseline = rig.file("known.yaml", "client:\n  - load-call-close:scope-exit-explicit\n");
+    let baseline = rig.file("known.yaml", "client:\n  - load-call-close:cancel-announced\n");
     let of_scenario = rig.file("all.yaml", "client:\n  - scenario\n");
     for known in [earlier, baseline, of_scenario] {
         let again = swept(&["--known", known.to_str().unwrap()]);
         assert_eq!(again.code, 0, "{}: {}{}", known.display(), again.stdout, again.stderr);
         let report = again.report();
         assert!(findings(&report).is_empty(), "{report:#}");
-        assert_eq!(report["known"]["scope-exit-explicit/finaliser"], 2, "{report:#}");
+        assert_eq!(report["known"]["cancel-announced/not-announced"], 1, "{report:#}");
         assert_eq!(counts(&report), counts(&first.report()));
     }
     // What a baseline says of another invariant leaves the findings as they are.
@@ -136,20 +147,20 @@ fn a_sweep_has_every_position_and_the_reference_loader_lives_through_each() {
 #[test]
 fn a_sweep_finds_what_the_scenario_alone_does_not() {
     let rig = Rig::new();
-    let scenario = rig.scenario(SHORT);
-    let alone = rig.run(&[&scenario, "--polite-only", "--loader", "rust-rmcp-readme", "--transport", "stdio"]);
+    let (loader, scenario) = forgetful(&rig);
+    let alone = rig.run(&[&scenario, "--polite-only", "--loader", &loader, "--transport", "stdio"]);
     assert_eq!(alone.code, 0, "{}", alone.stdout);
-    let ran = explore(&rig, &[&["--scenario", &scenario][..], &SWEEP].concat());
+    let ran = explore(&rig, &[&["--scenario", &scenario, "--loader", &loader][..], &SWEEP].concat());
     assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
     let report = ran.report();
-    // A load that is cancelled leaves its sessions to a finaliser.
+    // A call that is cancelled while the server has it. The steps before the cancellation are all needed.
     let [found] = findings(&report)[..] else { panic!("{report:#}") };
     assert_eq!(
         (&found["signature"], &found["steps"]),
-        (&"scope-exit-explicit/finaliser".into(), &2.into()),
+        (&"cancel-announced/not-announced".into(), &4.into()),
         "{found:#}"
     );
-    assert_eq!(counts(&report), (3, 1, 2), "{report:#}");
+    assert_eq!(counts(&report), (4, 3, 1), "{report:#}");
 }
 
 #[test]
@@ -176,7 +187,7 @@ fn a_campaign_without_a_folder_keeps_the_lives_with_a_finding_alone() {
     let rig = Rig::new();
     let project = rig.home();
     fs::write(project.join("Cargo.toml"), "[package]\nname = \"own\"\nversion = \"0.1.0\"\n").unwrap();
-    let scenario = rig.scenario(SHORT);
+    let (loader, scenario) = forgetful(&rig);
     let run = |arguments: &[&str]| {
         let mut command = rig.command(&["explore", "--jobs", "4", "--scenario", &scenario]);
         command.args(arguments).current_dir(&project);
@@ -187,14 +198,14 @@ fn a_campaign_without_a_folder_keeps_the_lives_with_a_finding_alone() {
     let n_plans = || fs::read_dir(&folder).unwrap().filter(|one| is_plan(one.as_ref().unwrap().path())).count();
     let none = run(&["--sweep", "close", "--transport", "memory"]);
     assert_eq!((none.code, n_plans()), (0, 0), "{}{}", none.stdout, none.stderr);
-    assert!(none.stdout.contains("5 plans: 5 passed; seed 0, shard 1/1\n"), "{}", none.stdout);
-    let some = run(&SWEEP);
+    assert!(none.stdout.contains("7 plans: 7 passed; seed 0, shard 1/1\n"), "{}", none.stdout);
+    let some = run(&[&SWEEP[..], &["--loader", &loader]].concat());
     assert_eq!(some.code, 1, "{}{}", some.stdout, some.stderr);
-    // The two lives that show it, and the smallest one.
-    assert_eq!(n_plans(), 3);
+    // The life that shows it, and the smallest one.
+    assert_eq!(n_plans(), 2);
     for expected in [
-        "FAIL scope-exit-explicit",
-        "  the smallest life of rust-rmcp-readme that shows it: 2 steps",
+        "FAIL cancel-announced",
+        "  the smallest life of reference-but-cancel-lost that shows it: 4 steps",
         "  repeat: mcp-lifecheck replay ",
     ] {
         assert!(some.stdout.contains(expected), "{expected}: {}", some.stdout);
