@@ -38,9 +38,10 @@ impl UnprovenEnds {
 }
 
 /// Whether a connection is open and the client must close it. Over streamable HTTP only an initialized connection is a
-/// session: a client may have probed the generation of the server before.
+/// session: a client may have probed the generation of the server before. Its DELETE closes the session for the client,
+/// whatever the server answers.
 pub(super) fn is_open(connection: &Connection, view: &View) -> bool {
-    connection.gone.is_none() && (view.shows_ends() || connection.is_initialized)
+    connection.gone.is_none() && connection.deleted.is_none() && (view.shows_ends() || connection.is_initialized)
 }
 
 /// The newest connection of a server that is open and was opened before `until`.

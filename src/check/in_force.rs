@@ -59,6 +59,11 @@ impl InForce {
         first.is_none_or(|first| entries.all(|entry| entry == first))
     }
 
+    /// Whether a load or a cleanup failed or was cancelled, and none has succeeded since. Its loader may still be at work on it.
+    pub(super) fn has_failed(&self) -> bool {
+        self.candidates.iter().any(|known| known.has_failed)
+    }
+
     /// The servers of the loads that run or have succeeded, and may be carried out after every cleanup so far.
     pub(super) fn loaded(&self) -> impl Iterator<Item = &String> {
         self.candidates.iter().filter(|known| !known.has_failed).flat_map(|known| known.entries.keys())

@@ -42,6 +42,7 @@ mod outcome;
 mod parts;
 mod peers;
 mod polls;
+mod program;
 mod reading;
 mod recovery;
 mod refusals;

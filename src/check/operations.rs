@@ -86,6 +86,8 @@ pub struct WireRequest {
     /// Whether that answer has no result of the call: an error, a result that is marked as one, or a result that the
     /// revision does not know.
     pub is_refused: bool,
+    /// Whether a fault that may cost or spoil its answer was delivered while it waited for the answer.
+    pub is_touched: bool,
 }
 
 /// A context in which a load ran.
@@ -194,6 +196,12 @@ impl Operation {
     #[must_use]
     pub fn is_unanswered(&self) -> bool {
         !self.requests.is_empty() && self.requests.iter().all(|request| request.answered.is_none())
+    }
+
+    /// Whether a fault may have cost or spoiled the answer to one of its requests.
+    #[must_use]
+    pub fn is_touched(&self) -> bool {
+        self.requests.iter().any(|request| request.is_touched)
     }
 
     /// Whether its server answered its last request, and that answer has no result of the call.

@@ -170,7 +170,9 @@ pub(super) fn judge_call(event: &Event, view: &View, operation: &Operation, ende
         return Success::Excused;
     }
     let is_delayed = view.server(server).is_some_and(|server| server.delayed.is_some());
-    if is_delayed && operation.is_unanswered() && !is_cancelled_unasked {
+    // Another call may have shown since that its server is healthy again.
+    let is_hit = is_delayed && operation.is_unanswered() || operation.is_touched();
+    if is_hit && !is_cancelled_unasked {
         return Success::Excused;
     }
     match miss_of(event, operation, ended) {

@@ -78,10 +78,12 @@ pub struct Connection {
     pub opened: Seq,
     /// Whether its client sent `notifications/initialized`.
     pub is_initialized: bool,
-    /// The event since which its client may use it: `notifications/initialized`.
+    /// The event since which its client can use it for a call: its opening is over, and with it each load that opened it.
     pub ready: Option<Seq>,
     /// The event that ended it, and the side that did.
     pub gone: Option<(Seq, Gone)>,
+    /// The first DELETE of its client. A server may refuse it or never answer it, and the client has done its part.
+    pub deleted: Option<Seq>,
     /// Unanswered requests, by id as JSON text.
     pub unanswered: Table<Name, PendingRequest>,
     /// Whether it was unclear once which request an answer belongs to: a request was cancelled, or an open id used again.
@@ -258,6 +260,24 @@ impl Peers {
         self.connections.get(id)
     }
 
+    /// Its client can use a connection since this event, unless it could earlier.
+    pub(super) fn ready(&mut self, id: &ConnectionId, since: Seq) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.ready.get_or_insert(since);
+        }
+    }
+
+    /// A client has the tools of a server: it can use each open connection.
+    pub(super) fn all_ready(&mut self, server: &str, since: Seq) {
+        let connections = self.connections.values_mut().filter(|known| known.server == server && known.gone.is_none());
+        connections.for_each(|connection| _ = connection.ready.get_or_insert(since));
+    }
+
+    /// The latest impairment of the server of a connection.
+    pub(super) fn impaired_of(&self, id: &ConnectionId) -> Option<Seq> {
+        self.servers.get(&self.connections.get(id)?.server)?.impaired
+    }
+
     pub(super) fn connections_of(&self, server: &str) -> impl Iterator<Item = (&ConnectionId, &Connection)> {
         self.connections.iter().filter(move |(_, connection)| connection.server == server)
     }
@@ -279,6 +299,11 @@ impl Peers {
                 self.end(connection, seq, gone);
             }
             (EventKind::WireEof { connection }, _) => self.end(connection, seq, Gone::ByClient),
+            (EventKind::HttpReceived { verb, connection: Some(connection), .. }, _) if verb == "DELETE" => {
+                if let Some(known) = self.connections.get_mut(connection) {
+                    known.deleted.get_or_insert(seq);
+                }
+            }
             (EventKind::FaultDelivered { impairs, fault }, Source::Mock { server, .. }) => match impairs {
                 Impact::Answers => self.server_mut(server).impair(seq, fault),
                 Impact::Connection => {
@@ -327,7 +352,6 @@ impl Peers {
         let Some(known) = self.connections.get_mut(connection) else { return };
         if message.method() == Some("notifications/initialized") {
             known.is_initialized = true;
-            known.ready.get_or_insert(event.seq);
         }
         if let Some(cancelled) = message.cancelled_request() {
             known.unanswered.swap_remove(&Name::of(cancelled));
@@ -387,6 +411,7 @@ impl Peers {
             is_initialized: false,
             ready: None,
             gone: None,
+            deleted: None,
             unanswered: Table::default(),
             is_unclear: self.connections.contains_key(id),
         };

@@ -6,6 +6,8 @@
 //! HTTP/1.1, a further request on the socket of a complete response. Lines, and the stream of events of the oldest
 //! transport, have one order for all messages of a server. Over streamable HTTP each response has its own order.
 //!
+//! Counter-example: a script that writes a line without an end spoils the next message too, which continues that line.
+//!
 //! The view keeps this for all rules. What a rule wants to know about single responses is in
 //! [`AskedAnswers`](crate::check::asked_answers::AskedAnswers).
 
@@ -15,7 +17,8 @@ use crate::check::Operation;
 use crate::check::carriers::{Carrier, Carriers};
 use crate::check::parts::parts;
 use crate::history::{
-    ConnectionId, Event, EventKind, ExchangeId, KeySet, Kind, Message, Name, Outcome, Seq, SocketId, Table, WireEnd,
+    ConnectionId, Event, EventKind, ExchangeId, Impact, KeySet, Kind, Message, Name, Outcome, Seq, SocketId, Table,
+    WireEnd,
 };
 use crate::plan::{Framing, Transport};
 
@@ -42,6 +45,10 @@ pub(super) struct Reading {
     is_sse: bool,
     /// Over lines and streams of events: up to which event each client has read, and the evidence.
     read_to: Table<ConnectionId, (Seq, Seq)>,
+    /// Mocks whose scripts broke a connection. The next message of each may continue the bytes that did.
+    broken: KeySet<Name>,
+    /// Those messages: what comes after them does not show that they were read.
+    spoiled: KeySet<Seq>,
     /// Requests of servers, with the event that sent them.
     asked: Table<RequestKey, Seq>,
     /// Cursors, tasks and states, by connection, with the response that had them first.
@@ -88,7 +95,13 @@ impl Reading {
 
     /// The event that shows that the client has read what came up to here, where all comes in one order.
     pub(super) fn in_order(&self, connection: &ConnectionId, sent: Seq) -> Option<Seq> {
-        self.read_to.get(connection).filter(|(to, _)| sent <= *to).map(|(_, evidence)| *evidence)
+        let read = self.read_to.get(connection).filter(|(to, _)| sent <= *to);
+        read.filter(|_| !self.is_spoiled(sent)).map(|(_, evidence)| *evidence)
+    }
+
+    /// Whether a message may be unreadable because of the bytes before it.
+    pub(super) fn is_spoiled(&self, sent: Seq) -> bool {
+        self.spoiled.contains(&sent)
     }
 
     /// Whether all messages of a server reach its client in one order.
@@ -124,7 +137,13 @@ impl Reading {
                     self.receive(event, carriers, connection, part);
                 }
             }
+            EventKind::FaultDelivered { impairs: Impact::Connection, .. } if self.has_one_order => {
+                self.broken.insert(event.source.to_name());
+            }
             EventKind::WireSent { connection, message } => {
+                if !self.broken.is_empty() && self.broken.swap_remove(&event.source.to_name()) {
+                    self.spoiled.insert(event.seq);
+                }
                 for part in parts(message).iter() {
                     self.send(event, connection, part);
                 }

@@ -4,7 +4,7 @@
 //! cost an answer, or the connections of the server.
 
 use crate::check::{Operation, Server, View};
-use crate::history::{ConnectionId, Seq};
+use crate::history::{ConnectionId, Message, Seq};
 use crate::plan::SessionPromise;
 
 impl View {
@@ -66,12 +66,20 @@ impl View {
 
     /// Whether a client had a usable connection before an operation, which it opened after the server had lost the others.
     fn has_connection_since(&self, name: &str, lost: Option<Seq>, invoked: Seq) -> bool {
-        self.connections_of(name).any(|(id, connection)| {
-            let ready = if self.is_stateless(id) { Some(connection.opened) } else { connection.ready };
+        self.connections_of(name).any(|(_, connection)| {
             connection.gone.is_none()
                 && connection.opened > lost.unwrap_or(Seq(0))
-                && ready.is_some_and(|ready| ready < invoked)
+                && connection.ready.is_some_and(|ready| ready < invoked)
         })
+    }
+
+    /// Whether the client can use a connection now that this message has arrived on it.
+    ///
+    /// Counter-example: A load that runs may still have to list the tools, and its loader may refuse calls until then.
+    pub(super) fn is_ready_with(&self, id: &ConnectionId, server: &str, message: &Message) -> bool {
+        let is_open = || self.is_stateless(id) || message.is_notification("notifications/initialized");
+        let is_loading = |load: &Operation| load.action.loads() && load.servers.iter().any(|name| name == server);
+        message.is_request("tools/call") || is_open() && !self.operations().any(is_loading)
     }
 
     /// A server has served an operation. If its last fault came before that, and it cost no connection or there is a newer one, it

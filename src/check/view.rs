@@ -1,7 +1,5 @@
 //! The state of the loader's life at one event. The engine updates it before the monitors get the event.
 
-use std::time::Duration;
-
 use crate::check::agreement::Agreements;
 use crate::check::carriers::{Carrier, Carriers};
 use crate::check::course::{Course, is_end_signal};
@@ -20,7 +18,7 @@ use crate::check::senders::Senders;
 use crate::check::topics::Answered;
 use crate::check::{Agreement, Connection, Operation, Server};
 use crate::history::{
-    Action, ConnectionId, Event, EventKind, Header, Message, Name, OpId, Outcome, Seq, Source, Table,
+    Action, ConnectionId, Event, EventKind, Header, Impact, Message, Name, OpId, Outcome, Seq, Source, Table,
 };
 use crate::plan::{Limits, Place, Promises, Revision, Transport};
 
@@ -180,12 +178,6 @@ impl View {
         &self.senders
     }
 
-    /// Whether the adapter has connected to the recorder.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.course.ready.is_some()
-    }
-
     /// The invocation of the latest cleanup.
     #[must_use]
     pub fn last_close(&self) -> Option<Seq> {
@@ -198,30 +190,6 @@ impl View {
         self.closed
     }
 
-    /// The request to exit or the signal that began the end of the program.
-    #[must_use]
-    pub fn ending(&self) -> Option<Seq> {
-        self.course.ending
-    }
-
-    /// The first signal to the loader's process, other than KILL.
-    #[must_use]
-    pub fn signalled(&self) -> Option<Seq> {
-        self.course.signalled
-    }
-
-    /// The exit of the loader's process.
-    #[must_use]
-    pub fn loader_exited(&self) -> Option<Seq> {
-        self.course.loader_exited
-    }
-
-    /// The event at which the experiment failed or hit a limit of the harness.
-    #[must_use]
-    pub fn experiment_failed(&self) -> Option<Seq> {
-        self.course.experiment_failed
-    }
-
     /// The first fault or kill that may have cost answers or connections of a server.
     #[must_use]
     pub fn faulted(&self) -> Option<Seq> {
@@ -232,29 +200,6 @@ impl View {
     #[must_use]
     pub fn agreement(&self, connection: &ConnectionId) -> Option<&Agreement> {
         self.agreements.of(connection)
-    }
-
-    /// Whether the harness killed the loader.
-    #[must_use]
-    pub fn is_killed(&self) -> bool {
-        self.course.killed.is_some()
-    }
-
-    /// The longest time for which the machine delayed the supervisor.
-    #[must_use]
-    pub fn longest_delay(&self) -> Duration {
-        self.course.longest_delay
-    }
-
-    /// Whether the history stops although the plan continued.
-    #[must_use]
-    pub fn is_cut_off(&self) -> bool {
-        !self.course.is_over && !self.is_killed()
-    }
-
-    /// Why the plan was skipped, if it was.
-    pub(super) fn not_applicable(&self) -> Option<&str> {
-        self.course.not_applicable.as_deref()
     }
 
     /// The ids of the requirements that a server put to the test, and that a violation with this witness concerns.
@@ -298,6 +243,7 @@ impl View {
                 let ended = self.load_places.iter_mut().filter(|known| known.place.to_string() == *place);
                 ended.for_each(|known| known.is_over = true);
             }
+            EventKind::FaultDelivered { impairs: Impact::Answers | Impact::Connection, .. } => self.touch(event),
             EventKind::WireReceived { connection, message } => self.receive(event, connection, message),
             EventKind::WireSent { connection, message } => self.send(seq, connection, message),
             EventKind::ExitRequested {} => self.overtake(Overtaken::ByEnding, |_| true),
@@ -443,6 +389,7 @@ impl View {
             let is_settled = self.in_force.is_settled(&name);
             self.peers.server_mut(&name).load_ended((invoked, kept_up), seq, has_tools, is_settled);
             if has_tools {
+                self.peers.all_ready(&name, seq);
                 self.recovered(&name, invoked);
             }
         }
@@ -460,9 +407,21 @@ impl View {
                     received: event.seq,
                     answered: None,
                     is_refused: false,
+                    is_touched: false,
                 });
             }
             self.peers.receive(event, connection, part, owner);
+            if self.is_ready_with(connection, server, part) {
+                self.peers.ready(connection, event.seq);
+            }
+        }
+    }
+
+    /// A fault was delivered. Which message it touched is not recorded, so it is each that waits for its answer.
+    fn touch(&mut self, event: &Event) {
+        let calls = self.operations.values_mut().filter(|call| call.server.as_deref() == event.source.server());
+        for request in calls.flat_map(|call| &mut call.requests) {
+            request.is_touched |= request.answered.is_none();
         }
     }
 
@@ -471,7 +430,9 @@ impl View {
         for part in parts(message).iter().filter(|part| part.is_response()) {
             let agreed = self.agreements.of(connection).and_then(Agreement::revision);
             let revision = agreed.or(self.is_stateless(connection).then_some(Revision::R20260728));
+            let impaired = self.peers.impaired_of(connection);
             let Some(pending) = self.peers.answer(connection, part, revision) else { continue };
+            let is_as_good = impaired != self.peers.impaired_of(connection);
             if self.peers.connection(connection).is_some_and(|known| !known.is_unclear) {
                 self.answering = Answered::of(pending.known);
             }
@@ -484,6 +445,7 @@ impl View {
             if let Some(request) = request {
                 request.answered.get_or_insert(seq);
                 request.is_refused |= refuses_call(part);
+                request.is_touched &= !is_as_good;
             }
         }
     }

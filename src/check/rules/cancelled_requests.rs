@@ -159,7 +159,8 @@ impl TrackedRequest {
     /// Counter-example: A client need not take a message that it cannot understand for the answer, and may wait on.
     fn read_by(&self, view: &View, connection: &ConnectionId, returned: Option<&(Seq, Seq)>) -> Option<Seq> {
         let (sent, _) = self.answered.filter(|_| self.is_sound)?;
-        let returned = || returned.filter(|(to, _)| sent <= *to).map(|(_, evidence)| *evidence);
+        let is_spoiled = || view.reading().is_spoiled(sent);
+        let returned = || returned.filter(|(to, _)| sent <= *to && !is_spoiled()).map(|(_, evidence)| *evidence);
         self.read.or_else(|| view.reading().in_order(connection, sent)).or_else(returned)
     }
 

@@ -5,7 +5,8 @@ use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally,
 use crate::history::{Action, Event, EventKind, Header, Kind, Seq, Source};
 use crate::plan::Promise;
 
-/// Counter-example: a load that was running when the exit was requested may have a server that is still starting.
+/// Counter-examples: A load that was running when the exit was requested may have a server that is still starting. So may a
+/// load that was cancelled or failed before, unless a load or a cleanup has succeeded since.
 pub(super) const EXIT_OPENS_NOTHING: Invariant = Invariant {
     id: "exit-opens-nothing",
     property: Property::Safety,
@@ -55,7 +56,8 @@ impl Monitor for OpenedAtExit {
 
 impl OpenedAtExit {
     fn begin(&mut self, event: &Event, view: &View) {
-        let is_busy = view.operations().any(|operation| operation.action != Action::Probe);
+        let is_busy =
+            view.operations().any(|operation| operation.action != Action::Probe) || view.in_force().has_failed();
         self.asked = (!is_busy && view.loader_exited().is_none()).then_some(event.seq);
     }
 }

@@ -9,7 +9,8 @@ use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, OpId,
 use crate::plan::Promise;
 
 /// Counter-examples: A reload that was cancelled or failed may not have reached the point of closing. A server that
-/// exits slowly has received its EOF. A load that overlaps the reload may be carried out after it.
+/// exits slowly has received its EOF. A server may refuse a DELETE or never answer it. A load that overlaps the reload may
+/// be carried out after it.
 pub(super) const REMOVED_SERVER_CLOSED: Invariant = Invariant {
     id: "removed-server-closed",
     property: Property::Liveness,
@@ -79,7 +80,7 @@ impl RemovedConnections {
 
     fn due(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         for (reloaded, server, connection) in self.owed.drain(..).filter(|_| sees_ends(view)) {
-            if view.connection(&connection).is_none_or(|connection| connection.gone.is_some()) {
+            if view.connection(&connection).is_none_or(|connection| !is_open(connection, view)) {
                 tally.held();
                 continue;
             }

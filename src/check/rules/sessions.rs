@@ -4,8 +4,7 @@ use crate::check::connection_ends::{UnprovenEnds, ended_connections, newest_open
 use crate::check::host::is_responsible;
 use crate::check::parts::parts;
 use crate::check::{
-    AppliesTo, Connection, Gone, Hears, Invariant, Level, Monitor, Of, Operation, Property, Tally, View, Violation,
-    Witness,
+    AppliesTo, Gone, Hears, Invariant, Level, Monitor, Of, Operation, Property, Tally, View, Violation, Witness,
 };
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Seq, Table};
 use crate::plan::{ContextKind, PlaceKind, Promise};
@@ -135,12 +134,16 @@ impl OpenUntilCleanup {
                 continue;
             }
             let last = view.connections_of(server).max_by_key(|(_, connection)| connection.opened);
-            if let Some((connection, Connection { gone: Some((gone, Gone::ByClient | Gone::ByServer)), .. })) = last {
+            let ended = last.and_then(|(id, connection)| {
+                let gone = connection.gone.filter(|(_, side)| matches!(side, Gone::ByClient | Gone::ByServer));
+                Some((id, connection.deleted.or(gone.map(|(gone, _)| gone))?))
+            });
+            if let Some((connection, gone)) = ended {
                 let because = format!(
                     "connection {connection} of {server} ended at {gone}, and its tools were handed out at {}",
                     event.seq
                 );
-                tally.broken(Violation::new("closed-early", because, &[*gone, event.seq]));
+                tally.broken(Violation::new("closed-early", because, &[gone, event.seq]));
             }
         }
     }
