@@ -6,7 +6,8 @@
 //! HTTP/1.1, a further request on the socket of a complete response. Lines, and the stream of events of the oldest
 //! transport, have one order for all messages of a server. Over streamable HTTP each response has its own order.
 //!
-//! Counter-example: a script that writes a line without an end spoils the next message too, which continues that line.
+//! Counter-examples: A script that writes a line without an end spoils the next message too, which continues that line. A
+//! client of most revisions need not read a batch.
 //!
 //! The view keeps this for all rules. What a rule wants to know about single responses is in
 //! [`AskedAnswers`](crate::check::asked_answers::AskedAnswers).
@@ -47,7 +48,7 @@ pub(super) struct Reading {
     read_to: Table<ConnectionId, (Seq, Seq)>,
     /// Mocks whose scripts broke a connection. The next message of each may continue the bytes that did.
     broken: KeySet<Name>,
-    /// Those messages: what comes after them does not show that they were read.
+    /// Those messages, and batches: what comes after them does not show that they were read.
     spoiled: KeySet<Seq>,
     /// Requests of servers, with the event that sent them.
     asked: Table<RequestKey, Seq>,
@@ -99,7 +100,7 @@ impl Reading {
         read.filter(|_| !self.is_spoiled(sent)).map(|(_, evidence)| *evidence)
     }
 
-    /// Whether a message may be unreadable because of the bytes before it.
+    /// Whether a message may be unreadable: because of the bytes before it, or because it is in a batch.
     pub(super) fn is_spoiled(&self, sent: Seq) -> bool {
         self.spoiled.contains(&sent)
     }
@@ -141,7 +142,8 @@ impl Reading {
                 self.broken.insert(event.source.to_name());
             }
             EventKind::WireSent { connection, message } => {
-                if !self.broken.is_empty() && self.broken.swap_remove(&event.source.to_name()) {
+                let continues_a_line = !self.broken.is_empty() && self.broken.swap_remove(&event.source.to_name());
+                if self.has_one_order && (continues_a_line || message.body().is_array()) {
                     self.spoiled.insert(event.seq);
                 }
                 for part in parts(message).iter() {

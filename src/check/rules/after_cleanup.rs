@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::check::combinator::{Judged, each};
 use crate::check::outcome::OperationEnd;
-use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
+use crate::check::{
+    AppliesTo, Hears, Invariant, Level, Monitor, Of, Operation, Property, Tally, View, Violation, Witness,
+};
 use crate::history::{Action, Event, EventKind, Header, Kind, Outcome, Seq, SocketId, Source, Table};
 use crate::plan::Promise;
 
@@ -13,7 +15,8 @@ const UNDER_WAY_US: u64 = 300_000;
 
 /// Counter-examples: A loader that opens a session for each call may do so for a call that is still running. A pool of
 /// HTTP connections may replace a socket that was broken, as Node's `fetch` does when a stream is aborted: a socket
-/// counts only after a request uses it.
+/// counts only after a request uses it. A load or call that ran when the cleanup began, or a load that had failed before,
+/// may have been connecting, and a mock journals a connection later than its client opens it.
 pub(super) const CLOSED_STAYS_CLOSED: Invariant = Invariant {
     id: "closed-stays-closed",
     property: Property::Safety,
@@ -24,9 +27,18 @@ pub(super) const CLOSED_STAYS_CLOSED: Invariant = Invariant {
     applies: AppliesTo::ALL,
     needs: Promise::PersistentSession,
     witness: Witness::Always,
-    kinds: &[Kind::OperationCompleted, Kind::ConnectionOpened, Kind::SocketOpened, Kind::HttpReceived],
-    hears: Hears::only(&[(Kind::OperationCompleted, &[Of::Action(Action::Close)])])
-        .from(&[(Kind::OperationCompleted, &[Of::Action(Action::Close)])]),
+    kinds: &[
+        Kind::OperationInvoked,
+        Kind::OperationCompleted,
+        Kind::ConnectionOpened,
+        Kind::SocketOpened,
+        Kind::HttpReceived,
+    ],
+    hears: Hears::only(&[
+        (Kind::OperationInvoked, &[Of::Loads, Of::Action(Action::Close)]),
+        (Kind::OperationCompleted, &[Of::Action(Action::Close)]),
+    ])
+    .from(&[(Kind::OperationInvoked, &[Of::Action(Action::Close)])]),
     vacuous: "no cleanup succeeded",
     explain: "Cleanup had reported success, and then the loader connected to a server again. A reconnect timer that \
         is still running, a health check, or a call that opens a session by itself brings back a server that no code \
@@ -38,31 +50,49 @@ pub(super) const CLOSED_STAYS_CLOSED: Invariant = Invariant {
 
 #[derive(Default)]
 struct OpenedAfterCleanup {
-    /// Sockets that were opened after a cleanup and have carried no request yet: the end of that cleanup, and the
-    /// opening.
-    unused: Table<(Source, SocketId), (Seq, Seq)>,
+    /// Whether something may have been connecting when a cleanup began, since the latest load.
+    is_connecting: bool,
+    /// Sockets that were opened after a cleanup and have carried no request yet: the end of that cleanup, the opening, and
+    /// how much later it was than one that was under way may be.
+    unused: Table<(Source, SocketId), (Seq, Seq, u64)>,
 }
 
 impl Monitor for OpenedAfterCleanup {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        let Some((closed, _)) = view.closed() else { return self.unused.clear() };
-        let (what, opened) = match &event.kind {
+        if let EventKind::OperationInvoked { action, .. } = &event.kind {
+            let is_running = |other: &Operation| other.invoked < event.seq && other.action != Action::Probe;
+            let may_connect =
+                *action == Action::Close && view.operations().any(is_running) || view.in_force().has_failed();
+            self.is_connecting = may_connect || *action == Action::Close && self.is_connecting;
+        }
+        let Some((closed, closed_at_us)) = view.closed() else { return self.unused.clear() };
+        let over_us = event.at_us.saturating_sub(closed_at_us + UNDER_WAY_US);
+        let (what, opened, over_us) = match &event.kind {
             EventKind::OperationCompleted { .. } if closed == event.seq => return tally.held(),
             EventKind::SocketOpened { socket } => {
-                self.unused.insert((event.source.clone(), socket.clone()), (closed, event.seq));
+                self.unused.insert((event.source.clone(), socket.clone()), (closed, event.seq, over_us));
                 return;
             }
             EventKind::HttpReceived { socket, .. } => {
                 match self.unused.swap_remove(&(event.source.clone(), socket.clone())) {
-                    Some((before, opened)) if before == closed => (format!("socket {socket} was opened"), opened),
+                    Some((before, at, over_us)) if before == closed => {
+                        (format!("socket {socket} was opened"), at, over_us)
+                    }
                     Some(_) | None => return,
                 }
             }
-            EventKind::ConnectionOpened { connection } => (format!("connection {connection} was opened"), event.seq),
+            EventKind::ConnectionOpened { connection } => {
+                (format!("connection {connection} was opened"), event.seq, over_us)
+            }
             _ => return,
         };
+        if self.is_connecting && over_us == 0 {
+            return;
+        }
         let because = format!("{what} at {opened}, after the cleanup that ended at {closed}");
-        tally.broken(Violation::new("opened", because, &[closed, opened]));
+        let violation = Violation::new("opened", because, &[closed, opened]);
+        let is_by_time = self.is_connecting;
+        tally.broken(if is_by_time { violation.of_lateness(Duration::from_micros(over_us)) } else { violation });
     }
 }
 

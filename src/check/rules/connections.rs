@@ -112,8 +112,15 @@ impl Monitor for KeptConnections {
     }
 }
 
+/// Whether a server works, and has lost no connection since an operation began. An operation that overlaps this one may have
+/// shown since that it works again.
+fn is_unhurt(view: &View, server: &str, operation: &Operation) -> bool {
+    view.is_healthy(server)
+        && view.server(server).is_none_or(|known| known.lost.is_none_or(|lost| lost < operation.invoked))
+}
+
 fn judge_kept(event: &Event, view: &View, operation: &Operation, before: &[(Name, ConnectionId)], tally: &mut Tally) {
-    for (server, connection) in before.iter().filter(|(server, _)| view.is_healthy(server)) {
+    for (server, connection) in before.iter().filter(|(server, _)| is_unhurt(view, server, operation)) {
         match view.server(server).and_then(|server| server.newest.as_ref()) {
             Some(newest) if newest != connection => {
                 let because = format!(
@@ -182,7 +189,7 @@ fn judge_replaced(
     before: &[(Name, ConnectionId)],
     tally: &mut Tally,
 ) {
-    for (server, connection) in before.iter().filter(|(server, _)| view.is_healthy(server)) {
+    for (server, connection) in before.iter().filter(|(server, _)| is_unhurt(view, server, operation)) {
         if view.server(server).and_then(|server| server.newest.as_ref()) != Some(connection) {
             tally.held();
             continue;
