@@ -315,6 +315,10 @@ impl View {
             self.last_close = Some(seq);
             self.peers.servers_mut().for_each(|(_, server)| server.handed_out = None);
         }
+        let is_closing = self.operations.values().any(|operation| operation.action == Action::Close);
+        let ending = self.course.ending.or(self.course.loader_exited).map(|_| Overtaken::ByEnding);
+        // A cleanup that runs may be carried out after the load.
+        let overtaken = ending.or((action.loads() && is_closing).then_some(Overtaken::ByCleanup));
         let operation = Operation {
             id,
             action,
@@ -334,7 +338,7 @@ impl View {
             requests: Vec::new(),
             is_ambiguous: false,
             cancel_requested: None,
-            overtaken: self.course.ending.or(self.course.loader_exited).map(|_| Overtaken::ByEnding),
+            overtaken,
         };
         self.operations.insert(id, operation);
     }
