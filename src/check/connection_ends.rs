@@ -39,9 +39,11 @@ impl UnprovenEnds {
 
 /// Whether a connection is open and the client must close it. Over streamable HTTP only an initialized connection is a
 /// session: a client may have probed the generation of the server before. Its DELETE closes the session for the client,
-/// whatever the server answers.
+/// whatever the server answers. A server that its script has stopped does not see the end.
 pub(super) fn is_open(connection: &Connection, view: &View) -> bool {
-    connection.gone.is_none() && connection.deleted.is_none() && (view.shows_ends() || connection.is_initialized)
+    let is_ended = connection.gone.is_some() || connection.deleted.is_some();
+    let is_stopped = view.server(&connection.server).is_some_and(|server| server.is_stopped);
+    !is_ended && !is_stopped && (view.shows_ends() || connection.is_initialized)
 }
 
 /// The newest connection of a server that is open and was opened before `until`.

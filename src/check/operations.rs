@@ -236,7 +236,8 @@ pub(super) fn caller_of(message: &Message) -> Option<OpId> {
 /// The operation to which a `tools/call` belongs; marks operations that cannot be distinguished as ambiguous.
 ///
 /// Counter-examples: Two calls of one tool that both started before either request arrived cannot be distinguished
-/// without the argument `n`. Five calls that lost their session are sent again, and each has a request already.
+/// without the argument `n`. Five calls that lost their session are sent again, and each has a request already. The
+/// request of a call that was cancelled at once may arrive after its end.
 pub(super) fn owner_of(operations: &mut Table<OpId, Operation>, server: &str, message: &Message) -> Option<OpId> {
     if !message.is_request("tools/call") {
         return None;
@@ -251,6 +252,9 @@ pub(super) fn owner_of(operations: &mut Table<OpId, Operation>, server: &str, me
     let named = caller_of(message);
     if fitting.iter().any(|operation| Some(operation.id) == named) {
         return named;
+    }
+    if named.is_some_and(|named| fitting.iter().all(|operation| named < operation.id)) {
+        return None;
     }
     if fitting.iter().any(|operation| operation.started.is_some()) {
         fitting.retain(|operation| operation.started.is_some());

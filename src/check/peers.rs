@@ -40,6 +40,8 @@ pub struct Server {
     pub told: Option<Seq>,
     /// The first fault since which its journal may not show what its clients read.
     pub unshown: Option<Seq>,
+    /// Whether its script has stopped it. Its journal does not show what its clients do since.
+    pub is_stopped: bool,
     /// The latest fault that held or delayed it.
     pub delayed: Option<Seq>,
     /// The completion of the load that handed out its tools, as long as they are valid.
@@ -137,6 +139,7 @@ impl Server {
             Alteration { seq, before, list }
         });
         self.impaired = Some(seq);
+        self.is_stopped |= matches!(fault.split(':').next(), Some("stop" | "freeze"));
         if !is_on_record(fault) {
             self.unshown.get_or_insert(seq);
         }
@@ -329,7 +332,7 @@ impl Peers {
             }
             (EventKind::MockStarted { .. }, Source::Mock { server, .. }) => {
                 let server = self.server_mut(server);
-                server.is_down = false;
+                (server.is_down, server.is_stopped) = (false, false);
                 server.dialled = Some(seq);
             }
             (EventKind::SocketOpened { .. }, Source::Mock { server, .. }) => {

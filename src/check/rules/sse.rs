@@ -270,7 +270,7 @@ fn values(query: Option<&str>) -> impl Iterator<Item = SessionId> {
 }
 
 /// Counter-examples: A server that has ended has no stream. A server that misbehaved may still have one, and the client
-/// must close it. A stream that was opened during cleanup or after it is not judged.
+/// must close it, but a server that its script has stopped does not see that. A stream that was opened during cleanup or after it is not judged.
 pub(super) const STREAM_CLOSED: Invariant = Invariant {
     id: "stream-closed",
     property: Property::Liveness,
@@ -329,7 +329,7 @@ impl SessionStreams {
         let (Some((closed, _)), Some(invoked)) = (view.closed(), view.last_close()) else { return };
         self.open.retain(|connection, (server, opened)| {
             let is_due = *opened < invoked;
-            if is_due {
+            if is_due && !view.server(server).is_some_and(|server| server.is_stopped) {
                 let because = format!(
                     "the stream of {server}, connection {connection}, open since {opened}, was still open at {}, after the \
                      cleanup that ended at {closed}",
