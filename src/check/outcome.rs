@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::check::{Operation, PendingRequest, View, Violation};
+use crate::check::{Operation, PendingRequest, View, Violation, WireRequest};
 use crate::history::{Event, EventKind, OpId, Outcome, Seq, Tool};
 
 /// The end of an operation in the history.
@@ -156,7 +156,7 @@ fn is_held(view: &View, server: &str, ended: OperationEnd<'_>) -> bool {
 
 /// Judges the end of a call to a server that was loaded when it was invoked.
 ///
-/// Counter-examples: A call cannot succeed while a script holds its request. A call fails if its server answered it with an
+/// Counter-examples: A call cannot succeed while a script holds its request, or if its answer continues a broken line. A call fails if its server answered it with an
 /// error: `answer-reaches-its-caller` judges the result that its caller gets. A call may fail if it was in flight when
 /// cleanup began, if the driver cancelled it, or if a reload removed its server. But a call that nobody cancelled does not
 /// end as cancelled: whatever its server does, its caller would take that for its own cancellation.
@@ -171,7 +171,9 @@ pub(super) fn judge_call(event: &Event, view: &View, operation: &Operation, ende
     }
     let is_delayed = view.server(server).is_some_and(|server| server.delayed.is_some());
     // Another call may have shown since that its server is healthy again.
-    let is_hit = is_delayed && operation.is_unanswered() || operation.is_touched();
+    let is_spoiled = |request: &WireRequest| request.answered.is_some_and(|sent| view.reading().is_spoiled(sent));
+    let is_hit =
+        is_delayed && operation.is_unanswered() || operation.is_touched() || operation.requests.iter().any(is_spoiled);
     if is_hit && !is_cancelled_unasked {
         return Success::Excused;
     }

@@ -97,9 +97,10 @@ impl View {
         }
     }
 
-    /// Whether a client that dials finds a server: it starts the server itself, or its process runs.
+    /// Whether a client that dials finds a server: it starts the server itself, or its process runs, and no script has
+    /// stopped it.
     fn is_reachable(&self, server: &Server) -> bool {
-        self.starts_servers() || !server.is_down
+        self.starts_servers() || !server.is_down && !server.is_stopped
     }
 }
 

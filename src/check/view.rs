@@ -47,12 +47,22 @@ pub struct View {
     n_closes: usize,
     removal: Option<Removal>,
     last_close: Option<Seq>,
+    /// The latest load that was cancelled or failed.
+    forsaken: Option<ForsakenLoad>,
     closed: Option<(Seq, u64)>,
     pub(super) generations: Generations,
     agreements: Agreements,
     under_test: UnderTest,
     /// The request that the current event answers.
     pub(super) answering: Answered,
+}
+
+/// A load that was cancelled or failed: its invocation, and its end with the time in microseconds.
+#[derive(Debug)]
+struct ForsakenLoad {
+    invoked: Seq,
+    ended: Seq,
+    ended_us: u64,
 }
 
 impl View {
@@ -77,6 +87,7 @@ impl View {
             n_closes: 0,
             removal: None,
             last_close: None,
+            forsaken: None,
             closed: None,
             generations: Generations::of(header),
             agreements: Agreements::default(),
@@ -182,6 +193,14 @@ impl View {
     #[must_use]
     pub fn last_close(&self) -> Option<Seq> {
         self.last_close
+    }
+
+    /// Whether a connection was opened by a load that was cancelled or failed less than `within_us` ago. Its loader may still
+    /// be closing it.
+    pub(super) fn is_being_undone(&self, connection: &Connection, now_us: u64, within_us: u64) -> bool {
+        self.forsaken.as_ref().is_some_and(|load| {
+            (load.invoked..=load.ended).contains(&connection.opened) && now_us < load.ended_us + within_us
+        })
     }
 
     /// The event and time, in microseconds, of a successful cleanup without a load that is or may be later.
@@ -377,6 +396,8 @@ impl View {
             return;
         }
         let Outcome::Ok { tools, .. } = outcome else {
+            let invoked = operation.invoked;
+            self.forsaken = Some(ForsakenLoad { invoked, ended: seq, ended_us: event.at_us });
             // A load that was cancelled may have closed old sessions already, so no tools count as handed out.
             if operation.cancel_requested.is_some() {
                 self.peers.servers_mut().for_each(|(_, server)| server.handed_out = None);
