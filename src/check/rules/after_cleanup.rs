@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use crate::check::combinator::{Judged, each};
 use crate::check::outcome::OperationEnd;
-use crate::check::{
-    AppliesTo, Hears, Invariant, Level, Monitor, Of, Operation, Property, Tally, View, Violation, Witness,
-};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
 use crate::history::{Action, Event, EventKind, Header, Kind, Outcome, Seq, SocketId, Source, Table};
 use crate::plan::Promise;
 
@@ -15,8 +13,8 @@ const UNDER_WAY_US: u64 = 300_000;
 
 /// Counter-examples: A loader that opens a session for each call may do so for a call that is still running. A pool of
 /// HTTP connections may replace a socket that was broken, as Node's `fetch` does when a stream is aborted: a socket
-/// counts only after a request uses it. A load or call that ran when the cleanup began, or a load that had failed before,
-/// may have been connecting, and a mock journals a connection later than its client opens it.
+/// counts only after a request uses it. A load or call that overlapped the cleanup, or a load that had failed before, may
+/// have been connecting, and a mock journals a connection later than its client opens it.
 pub(super) const CLOSED_STAYS_CLOSED: Invariant = Invariant {
     id: "closed-stays-closed",
     property: Property::Safety,
@@ -50,7 +48,7 @@ pub(super) const CLOSED_STAYS_CLOSED: Invariant = Invariant {
 
 #[derive(Default)]
 struct OpenedAfterCleanup {
-    /// Whether something may have been connecting when a cleanup began, since the latest load.
+    /// Whether something may have been connecting during a cleanup since the latest load, or that load itself overlapped one.
     is_connecting: bool,
     /// Sockets that were opened after a cleanup and have carried no request yet: the end of that cleanup, the opening, and
     /// how much later it was than one that was under way may be.
@@ -60,10 +58,13 @@ struct OpenedAfterCleanup {
 impl Monitor for OpenedAfterCleanup {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         if let EventKind::OperationInvoked { action, .. } = &event.kind {
-            let is_running = |other: &Operation| other.invoked < event.seq && other.action != Action::Probe;
-            let may_connect =
-                *action == Action::Close && view.operations().any(is_running) || view.in_force().has_failed();
-            self.is_connecting = may_connect || *action == Action::Close && self.is_connecting;
+            let mut others =
+                view.operations().filter(|other| other.invoked < event.seq && other.action != Action::Probe);
+            if *action == Action::Close {
+                self.is_connecting |= others.next().is_some() || view.in_force().has_failed();
+            } else if action.loads() {
+                self.is_connecting = others.any(|other| other.action == Action::Close);
+            }
         }
         let Some((closed, closed_at_us)) = view.closed() else { return self.unused.clear() };
         let over_us = event.at_us.saturating_sub(closed_at_us + UNDER_WAY_US);
