@@ -5,7 +5,7 @@ use crate::check::metadata::SUBSCRIPTION;
 use crate::check::parts::parts;
 use crate::check::topics::FIRST_MESSAGE;
 use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, Kind, Message, Name, Seq, Table};
+use crate::history::{Event, EventKind, Header, Kind, LinkPeer, Message, Seq, Table};
 use crate::plan::Promise;
 
 /// The method of a subscription.
@@ -28,7 +28,8 @@ pub(super) fn is_change(message: &Message) -> bool {
 }
 
 /// Counter-examples: A cleanup that failed, or a load that runs with it or after it, may leave a subscription open on
-/// purpose. A subscription that its server has ended is not open. Over pipes the end of the input ends every
+/// purpose. A subscription that its server has ended is not open, and neither is one of a process that was killed. A server
+/// that its script has stopped does not see the end. Over pipes the end of the input ends every
 /// subscription.
 pub(super) const SUBSCRIPTION_CLOSED: Invariant = Invariant {
     id: "modern-subscription-closed",
@@ -40,7 +41,14 @@ pub(super) const SUBSCRIPTION_CLOSED: Invariant = Invariant {
     applies: AppliesTo::STATELESS_HTTP,
     needs: Promise::ClosesServers,
     witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::HttpEnded, Kind::MockEnding, Kind::GraceExpired],
+    kinds: &[
+        Kind::HttpReceived,
+        Kind::WireReceived,
+        Kind::HttpEnded,
+        Kind::MockEnding,
+        Kind::LinkClosed,
+        Kind::GraceExpired,
+    ],
     hears: Hears::ALL.from(FIRST_MESSAGE),
     vacuous: "no subscription was opened before a cleanup",
     explain: "Cleanup is over, and the stream of a subscription is still open. It holds a task, a socket, and a server \
@@ -58,7 +66,6 @@ struct OpenSubscriptions {
 
 impl Monitor for OpenSubscriptions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        let server = || Name::from(event.source.server().unwrap_or_default());
         match &event.kind {
             EventKind::WireReceived { message, .. } => {
                 let Some(carrier) = view.carrier(event) else { return };
@@ -69,7 +76,8 @@ impl Monitor for OpenSubscriptions {
             EventKind::HttpEnded { exchange, .. } => {
                 self.n_ended += usize::from(self.open.swap_remove(&exchange_of(event, exchange)).is_some());
             }
-            EventKind::MockEnding { .. } => self.open.retain(|(of, _), _| *of != server()),
+            EventKind::MockEnding { .. } => self.forget(event.source.server().unwrap_or_default()),
+            EventKind::LinkClosed { peer: LinkPeer::Mock { server, .. }, .. } => self.forget(server),
             EventKind::GraceExpired { after } if after == "close" => self.due(event, view, tally),
             _ => {}
         }
@@ -77,12 +85,19 @@ impl Monitor for OpenSubscriptions {
 }
 
 impl OpenSubscriptions {
+    fn forget(&mut self, server: &str) {
+        self.open.retain(|(of, _), _| *of != *server);
+    }
+
     fn due(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         let Some((closed, _)) = view.closed() else { return };
         if view.operations().any(|operation| operation.action.loads()) {
             return;
         }
         for ((server, _), opened) in self.open.iter().filter(|(_, opened)| **opened < closed) {
+            if view.server(server).is_some_and(|server| server.is_stopped) {
+                continue;
+            }
             let because = format!(
                 "the subscription to {server}, opened at {opened}, was still open at {}, after the cleanup that ended at {closed} and the grace",
                 event.seq
