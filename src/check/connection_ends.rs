@@ -39,9 +39,10 @@ impl UnprovenEnds {
 
 /// Whether a connection is open and the client must close it. Over streamable HTTP only an initialized connection is a
 /// session: a client may have probed the generation of the server before. Its DELETE closes the session for the client,
-/// whatever the server answers. A server that its script has stopped does not see the end.
+/// whatever the server answers. A client that replaced it after a fault may have lost it. A server that its script has
+/// stopped does not see the end.
 pub(super) fn is_open(connection: &Connection, view: &View) -> bool {
-    let is_ended = connection.gone.is_some() || connection.deleted.is_some();
+    let is_ended = connection.gone.is_some() || connection.deleted.is_some() || connection.is_replaced;
     let is_stopped = view.server(&connection.server).is_some_and(|server| server.is_stopped);
     !is_ended && !is_stopped && (view.shows_ends() || connection.is_initialized)
 }

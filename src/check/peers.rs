@@ -86,6 +86,8 @@ pub struct Connection {
     pub gone: Option<(Seq, Gone)>,
     /// The first DELETE of its client. A server may refuse it or never answer it, and the client has done its part.
     pub deleted: Option<Seq>,
+    /// Whether its client opened another one after a fault that may have cost it this one.
+    pub is_replaced: bool,
     /// Unanswered requests, by id as JSON text.
     pub unanswered: Table<Name, PendingRequest>,
     /// Whether it was unclear once which request an answer belongs to: a request was cancelled, or an open id used again.
@@ -407,6 +409,11 @@ impl Peers {
                 self.connections.swap_remove(&ended);
             }
         }
+        if let Some(server) = self.servers.get(server)
+            && let Some(older) = server.newest.as_ref().and_then(|newest| self.connections.get_mut(newest))
+        {
+            older.is_replaced |= server.impaired.is_some_and(|impaired| impaired > older.opened);
+        }
         let connection = Connection {
             server: server.clone(),
             incarnation: *incarnation,
@@ -415,6 +422,7 @@ impl Peers {
             ready: None,
             gone: None,
             deleted: None,
+            is_replaced: false,
             unanswered: Table::default(),
             is_unclear: self.connections.contains_key(id),
         };

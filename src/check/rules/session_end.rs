@@ -4,11 +4,11 @@ use crate::check::host::{ServerExchange, exchange_of, is_responsible};
 use crate::check::lessons::{Lesson, ServerSocket, Sockets, socket_of};
 use crate::check::rules::session_loss::lateness;
 use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, KeySet, Kind, Seq, ServerEnd, SessionId, Table};
+use crate::history::{ConnectionId, Event, EventKind, Header, KeySet, Kind, Seq, ServerEnd, SessionId, Table};
 use crate::plan::Promise;
 
 /// Counter-examples: A server may refuse the DELETE or never answer it; sending it is enough. The client need not send
-/// a DELETE for a session that was lost, or whose server was made to misbehave since. If cleanup overtakes
+/// a DELETE for a session that was lost, or whose server was made to misbehave since, even if it has replaced that session. If cleanup overtakes
 /// `initialize`, the client may never have read the id, so a session that no request has named is not judged. A server that
 /// refuses the DELETE does not end the streams of the session, so the client closes them.
 pub(super) const SESSION_DELETED: Invariant = Invariant {
@@ -54,6 +54,7 @@ struct DeletedSessions {
 struct OpenSession {
     opened: Seq,
     server: String,
+    connection: ConnectionId,
     /// Whether a request has named it, which proves that the client knows its id.
     is_known: bool,
 }
@@ -61,9 +62,11 @@ struct OpenSession {
 impl Monitor for DeletedSessions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
-            EventKind::SessionOpened { session, .. } => {
+            EventKind::SessionOpened { session, connection } => {
                 let server = event.source.server().unwrap_or_default().into();
-                self.open.insert(session.clone(), OpenSession { opened: event.seq, server, is_known: false });
+                let connection = connection.clone();
+                let open = OpenSession { opened: event.seq, server, connection, is_known: false };
+                self.open.insert(session.clone(), open);
             }
             // Its server ends its streams.
             EventKind::SessionClosed { session, .. } => {
@@ -103,12 +106,13 @@ impl DeletedSessions {
     fn due(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         let Some((closed, _)) = view.closed() else { return };
         self.streams_due(event, view, closed, tally);
-        self.open.retain(|session, OpenSession { opened, server, is_known }| {
+        self.open.retain(|session, OpenSession { opened, server, connection, is_known }| {
             if *opened > closed {
                 return true;
             }
             let impaired = view.server(server).and_then(|server| server.impaired);
-            if *is_known && impaired.is_none_or(|impaired| impaired < *opened) {
+            let is_replaced = view.connection(connection).is_some_and(|connection| connection.is_replaced);
+            if *is_known && !is_replaced && impaired.is_none_or(|impaired| impaired < *opened) {
                 let because = format!(
                     "session {session} of {server}, opened at {opened}, was not deleted by the cleanup that ended at {closed}"
                 );
@@ -355,8 +359,10 @@ impl Monitor for OpenSessions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         let server = || event.source.server().unwrap_or_default().into();
         match &event.kind {
-            EventKind::SessionOpened { session, .. } => {
-                self.open.insert(session.clone(), OpenSession { opened: event.seq, server: server(), is_known: false });
+            EventKind::SessionOpened { session, connection } => {
+                let connection = connection.clone();
+                let open = OpenSession { opened: event.seq, server: server(), connection, is_known: false };
+                self.open.insert(session.clone(), open);
             }
             EventKind::SessionClosed { session, .. } => {
                 self.open.swap_remove(session);
@@ -402,9 +408,10 @@ impl Monitor for OpenSessions {
 impl OpenSessions {
     fn due(&self, view: &View, tally: &mut Tally, is_known: impl Fn(&OpenSession) -> bool) {
         for (session, open) in self.open.iter().filter(|(_, open)| is_known(open)) {
-            let OpenSession { opened, server, .. } = open;
+            let OpenSession { opened, server, connection, .. } = open;
             let impaired = view.server(server).and_then(|server| server.impaired).filter(|_| !self.is_host);
-            if impaired.is_none_or(|impaired| impaired < *opened) {
+            let is_replaced = view.connection(connection).is_some_and(|connection| connection.is_replaced);
+            if (self.is_host || !is_replaced) && impaired.is_none_or(|impaired| impaired < *opened) {
                 let because = format!("session {session}, opened at {opened}, was not deleted before the client ended");
                 tally.broken(Violation::new("not-deleted", because, &[*opened]));
             }
