@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mcp_lifecheck::testing::Failure;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
@@ -25,7 +25,7 @@ type Waiting = Mutex<BTreeMap<u64, oneshot::Sender<Value>>>;
 pub(crate) struct Server {
     config: Value,
     pub(crate) tools: Vec<String>,
-    pidfd: OwnedFd,
+    group: Arc<Mutex<Option<Pid>>>,
     stdin: Mutex<Option<ChildStdin>>,
     waiting: Arc<Waiting>,
     n_requests: AtomicU64,
@@ -61,17 +61,22 @@ impl Server {
         let mut command = Command::new(text(&config["command"]));
         command.args(config["args"].as_array().into_iter().flatten().map(text));
         command.envs(config["env"].as_object().into_iter().flatten().map(|(name, value)| (name, text(value))));
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).spawn()?;
+        let group = Arc::new(Mutex::new(Some(Pid::from_child(&child))));
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let (ended_sender, ended) = watch::channel(false);
         let waiting = Arc::new(Waiting::default());
         let answered = Arc::clone(&waiting);
-        std::thread::spawn(move || read_until_end(child, stdout, &answered, &ended_sender));
+        let signalled = Arc::clone(&group);
+        std::thread::spawn(move || {
+            read_until_end(stdout, &answered);
+            reap(child, &signalled);
+            ended_sender.send_replace(true);
+        });
         Ok(Self {
             config: config.clone(),
             tools: Vec::new(),
-            pidfd,
+            group,
             stdin: Mutex::new(stdin),
             waiting,
             n_requests: AtomicU64::new(0),
@@ -130,14 +135,18 @@ impl Server {
     }
 
     /// Ends the process with the shutdown ladder: end of input, SIGTERM, SIGKILL. Waits for the process.
+    ///
+    /// The signals are for its whole group: the process may be a shell that has started the server.
     pub(crate) async fn end(&self) {
         self.close_input();
         for signal in [Signal::TERM, Signal::KILL] {
             if timeout(GRACE, self.ended.clone().wait_for(|ended| *ended)).await.is_ok() {
                 return;
             }
-            // The process may have ended in the meantime; then the signal fails.
-            let _ = pidfd_send_signal(&self.pidfd, signal);
+            if let Some(group) = *lock(&self.group) {
+                // Every process of the group may have ended in the meantime; then the signal fails.
+                let _ = kill_process_group(group, signal);
+            }
         }
         let _ = timeout(ANSWER, self.ended.clone().wait_for(|ended| *ended)).await;
     }
@@ -163,8 +172,8 @@ impl Drop for OpenRequest<'_> {
     }
 }
 
-/// Reads the messages of the server until its output ends, then waits for its process.
-fn read_until_end(mut child: Child, stdout: Option<ChildStdout>, waiting: &Waiting, ended: &watch::Sender<bool>) {
+/// Reads the messages of the server until its output ends.
+fn read_until_end(stdout: Option<ChildStdout>, waiting: &Waiting) {
     for line in BufReader::new(stdout.expect("stdout is a pipe")).lines() {
         let Ok(line) = line else { break };
         let message: Value = serde_json::from_str(&line).unwrap_or_default();
@@ -176,6 +185,12 @@ fn read_until_end(mut child: Child, stdout: Option<ChildStdout>, waiting: &Waiti
     }
     // No further answer can come. Dropping the senders fails the waiting requests.
     lock(waiting).clear();
+}
+
+/// Waits for the process. Its group has no signal any more when the system may give the number to another group.
+fn reap(mut child: Child, group: &Mutex<Option<Pid>>) {
+    let process = WaitId::Pid(Pid::from_child(&child));
+    let _ = waitid(process, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+    let _group = lock(group).take();
     let _ = child.wait();
-    ended.send_replace(true);
 }
