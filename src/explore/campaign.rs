@@ -39,6 +39,8 @@ pub struct CampaignSettings {
     pub lives: LifeSettings,
     /// No new batch begins after this time; `None`: no bound.
     pub time: Option<Duration>,
+    /// No new batch begins, and no life is made smaller, after this many findings; `None`: no bound.
+    pub findings_max: Option<usize>,
     /// Whether a warning is a finding.
     pub is_strict: bool,
     /// Whether the folder of every life stays. Otherwise only those with a finding do.
@@ -79,6 +81,8 @@ pub struct Explored {
     pub report: ExploreReport,
     /// Its findings.
     pub found: Vec<Found>,
+    /// Signatures of findings beyond the largest number of findings.
+    pub untold: BTreeSet<String>,
     /// Why lives did not run or have no verdict, each reason once, with their number.
     pub reasons: BTreeMap<String, usize>,
 }
@@ -94,6 +98,7 @@ struct State {
     scripts: BTreeMap<String, usize>,
     reasons: BTreeMap<String, usize>,
     found: Vec<(Key, Found)>,
+    untold: BTreeSet<String>,
     /// The smallest lives so far, each with the position of its loader.
     smallest: Vec<(usize, Scenario)>,
 }
@@ -105,7 +110,7 @@ impl Campaign<'_> {
         let mut state = State::default();
         let mut next = self.lives.first();
         loop {
-            let is_over = self.settings.time.is_some_and(|time| began.elapsed() >= time);
+            let is_over = self.settings.time.is_some_and(|time| began.elapsed() >= time) || self.has_enough(&state);
             let batch = if is_over || self.is_interrupted() { Vec::new() } else { self.lives.batch(&mut next, BATCH) };
             if batch.is_empty() {
                 break;
@@ -113,6 +118,10 @@ impl Campaign<'_> {
             let fresh = self.live(&batch, &mut state).await;
             self.tell(&state, None);
             for one in fresh {
+                if self.has_enough(&state) {
+                    state.untold.insert(one.finding.signature);
+                    continue;
+                }
                 self.tell(&state, Some(&one.finding.signature));
                 let key = (one.target, one.finding.signature.clone());
                 let found = self.shrunk(one, &mut state).await;
@@ -120,6 +129,10 @@ impl Campaign<'_> {
             }
         }
         self.report(state, began.elapsed())
+    }
+
+    fn has_enough(&self, state: &State) -> bool {
+        self.settings.findings_max.is_some_and(|n_max| state.found.len() >= n_max)
     }
 
     fn is_interrupted(&self) -> bool {
@@ -245,7 +258,7 @@ impl Campaign<'_> {
         if let Err(error) = self.write(&file, &scenario_text) {
             *state.reasons.entry(format!("{file} cannot be written: {error}")).or_default() += 1;
         }
-        Found { row, text: finding.text, scenario_text }
+        Found { row, text: finding.text, scenario_text, life: smallest }
     }
 
     fn write(&self, file: &str, text: &str) -> std::io::Result<()> {
@@ -343,7 +356,7 @@ impl Campaign<'_> {
             opened: state.opened,
             scripts: state.scripts,
         };
-        Explored { report, found, reasons: state.reasons }
+        Explored { report, found, untold: state.untold, reasons: state.reasons }
     }
 }
 

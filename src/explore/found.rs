@@ -25,4 +25,6 @@ pub struct Found {
     pub text: String,
     /// The smallest life, as its file.
     pub scenario_text: String,
+    /// The smallest life.
+    pub life: Scenario,
 }

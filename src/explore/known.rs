@@ -20,6 +20,12 @@ pub struct Known {
 }
 
 impl Known {
+    /// Findings with these signatures, in every life.
+    #[must_use]
+    pub fn of_signatures(signatures: impl IntoIterator<Item = String>) -> Self {
+        Self { signatures: signatures.into_iter().collect(), ..Self::default() }
+    }
+
     /// Reads a baseline, or the `explore.json` of an earlier campaign.
     ///
     /// # Errors

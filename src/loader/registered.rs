@@ -54,6 +54,7 @@ pub fn rust_loader(name: &str, revision: &str, connector: &Arc<dyn Connector>) -
 pub struct Registered {
     name: &'static str,
     package: &'static str,
+    folder: &'static str,
     fresh: fn(Setup) -> Arc<dyn Loader>,
 }
 
@@ -71,10 +72,15 @@ pub struct Setup {
 }
 
 impl Registered {
-    /// Creates an entry. `package` is the package whose tests contain it.
+    /// Creates an entry. `package` is the package whose tests contain it, and `folder` the folder of that package where it was built.
     #[must_use]
-    pub const fn new(name: &'static str, package: &'static str, fresh: fn(Setup) -> Arc<dyn Loader>) -> Self {
-        Self { name, package, fresh }
+    pub const fn new(
+        name: &'static str,
+        package: &'static str,
+        folder: &'static str,
+        fresh: fn(Setup) -> Arc<dyn Loader>,
+    ) -> Self {
+        Self { name, package, folder, fresh }
     }
 
     /// The name that plans and reports show.
@@ -87,6 +93,12 @@ impl Registered {
     #[must_use]
     pub fn package(&self) -> &'static str {
         self.package
+    }
+
+    /// The folder of that package, on the machine that built it.
+    #[must_use]
+    pub fn folder(&self) -> &'static str {
+        self.folder
     }
 
     /// How many loaders of this executable have this name.

@@ -13,6 +13,8 @@ pub enum Repeat {
     Replay,
     /// With the test that ran it.
     ByTest { command: String },
+    /// With a test that draws the same lives again.
+    ByDraws { command: String },
 }
 
 impl Repeat {
@@ -28,6 +30,7 @@ impl Repeat {
                 format!("mcp-lifecheck replay {}{loader}{checkout}", folder.join(&plan.id).display())
             }
             Self::ByTest { command } => format!("MCP_LIFECHECK_PLAN={} {command}", plan.id),
+            Self::ByDraws { command } => command.clone(),
         }
     }
 }

@@ -30,6 +30,9 @@
 //! # my_loader_leads_a_good_life();
 //! ```
 //!
+//! [`verify`] runs scenarios that somebody wrote. [`explore`] looks for a mistake in lives that it draws at random, and shows
+//! the smallest life of a finding.
+//!
 //! Each plan runs in its own process. The test binary starts itself again, and the new process makes a loader before
 //! `main`, with the function that [`loader_factory!`](crate::loader_factory) registered. A loader that hangs, aborts or
 //! leaks does not affect other tests, and tests may run in parallel, in one process or in many. Only Linux has this
@@ -37,10 +40,16 @@
 //!
 //! Reporting [`Scopes`] is optional. Without scopes, the rules judge a loader by its messages and by the process table.
 
+mod binary;
+mod explore;
+mod explore_options;
+mod explored;
 pub mod mock;
 mod options;
+mod regressions;
 mod verify;
 
+pub use crate::explore::{ExploreReport, FoundRow};
 pub use crate::loader::memory::{Connector, MemoryAddress, MemoryCarrier, Pipes};
 pub use crate::loader::registered::{Registered, Setup};
 pub use crate::loader::scopes::{ScopeGuard, Scopes};
@@ -50,6 +59,9 @@ pub use crate::plan::{
 };
 pub use crate::report::{Counts, FindingRow, PlanRow, RunReport, RunVerdict};
 pub use crate::run::{RunError, Temperaments};
+pub use explore::{explore, explore_with};
+pub use explore_options::ExploreOptions;
+pub use explored::{Exploration, NotExplored};
 pub use mock::MockServer;
 pub use options::{Options, Severity};
 pub use verify::{NotVerified, verify, verify_with};
@@ -81,8 +93,12 @@ macro_rules! loader_factory {
         }
         #[$crate::testing::hidden::linkme::distributed_slice($crate::testing::hidden::REGISTERED)]
         #[linkme(crate = $crate::testing::hidden::linkme)]
-        static ENTRY: $crate::testing::Registered =
-            $crate::testing::Registered::new($name, ::std::env!("CARGO_PKG_NAME"), fresh);
+        static ENTRY: $crate::testing::Registered = $crate::testing::Registered::new(
+            $name,
+            ::std::env!("CARGO_PKG_NAME"),
+            ::std::env!("CARGO_MANIFEST_DIR"),
+            fresh,
+        );
         &ENTRY
     }};
 }

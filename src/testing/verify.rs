@@ -1,21 +1,16 @@
 //! The verification of a loader.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use crate::catalogue::shipped_loader;
 use crate::foreign::shown;
 use crate::loader::registered::Registered;
-use crate::plan::Descriptor;
 use crate::report::{JSON, RunReport, told_once};
 use crate::run::{
-    Accepted, ExitReason, Finished, Launch, Ownership, Pool, Repeat, RunError, RunFolder, RunOutcome, RunProcess,
-    Selected, Target, Variants, descriptors, known_baseline, report_of, select, write_reports,
+    Accepted, ExitReason, Finished, Ownership, Pool, Repeat, RunError, RunFolder, RunOutcome, RunProcess, Selected,
+    Variants, descriptors, known_baseline, report_of, select, write_reports,
 };
+use crate::testing::binary::{PLAN_VARIABLE, in_turn, requested_jobs, target_folder, target_of, test_command};
 use crate::testing::{Options, Severity};
-
-/// The variable that names the only plan to run. The command that repeats a failure sets it.
-const PLAN_VARIABLE: &str = "MCP_LIFECHECK_PLAN";
 
 /// Verifies a loader over suite `core`, with polite and stubborn servers.
 ///
@@ -36,13 +31,8 @@ pub fn verify(loader: &Registered) {
 /// # Errors
 /// When a selected plan fails or has no verdict. The error has the full text.
 pub fn verify_with(loader: &Registered, options: &Options) -> Result<RunReport, NotVerified> {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let repeat = Repeat::ByTest { command: test_command(loader) };
-    let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let verified = std::thread::scope(|scope| scope.spawn(|| perform(loader, options, repeat)).join());
-    drop(turn);
-    // A panic there is a defect of this library and must not pass for a verdict.
-    verified.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    in_turn(|| perform(loader, options, repeat))
 }
 
 /// Why a verification failed. Its text has each finding with its invariant, claim, reason and witness, and the command that repeats
@@ -111,9 +101,9 @@ fn run(
     options: &Options,
     repeat: Repeat,
 ) -> Result<RunReport, RunError> {
-    let by_tasks = descriptors::n_plans_by_tasks(selected, requested_jobs(options))?;
+    let by_tasks = descriptors::n_plans_by_tasks(selected, requested_jobs(options.jobs))?;
     let process = RunProcess::boot(Ownership::Guest)?;
-    let jobs = descriptors::fitting_jobs(selected, requested_jobs(options), by_tasks)?;
+    let jobs = descriptors::fitting_jobs(selected, requested_jobs(options.jobs), by_tasks)?;
     let environment = process.environment();
     let folder = Arc::clone(folder);
     let (notify, on_finished) = (&|_: std::fmt::Arguments<'_>| {}, &|_: &Finished| {});
@@ -122,23 +112,8 @@ fn run(
     Ok(report_of(finished, false))
 }
 
-/// The bound on plans at once, where the machine does not set it.
-fn requested_jobs(options: &Options) -> Option<usize> {
-    // nextest runs one process for each core by itself.
-    let one_under_nextest = || std::env::var_os("NEXTEST").map(|_| 1);
-    options.jobs.map(|jobs| jobs.max(1)).or_else(one_under_nextest)
-}
-
 fn selected(loader: &Registered, options: &Options) -> Result<Vec<Selected>, RunError> {
-    let name = loader.name();
-    if loader.n_of_its_name() != 1 || shipped_loader(name)?.is_some() {
-        let message =
-            format!("found a loader named {name:?} that is not the only one of its name, expected another name");
-        return Err(RunError::usage(message));
-    }
-    let descriptor = Descriptor::of_rust(name, &options.promises, &options.transports)?;
-    let launch = Ok(Launch::PlanProcess(name.to_owned()));
-    let target = Target { name: name.to_owned(), descriptor, stack: None, file: None, checkout: Vec::new(), launch };
+    let target = target_of(loader, &options.promises, &options.transports)?;
     let variants = Variants {
         usual: options.transports.clone(),
         revision: options.revision,
@@ -156,22 +131,4 @@ fn selected(loader: &Registered, options: &Options) -> Result<Vec<Selected>, Run
         }
     }
     Ok(selected)
-}
-
-/// The command line that repeats the calling test.
-fn test_command(loader: &Registered) -> String {
-    let mut command = format!("cargo test -p {}", loader.package());
-    // Under libtest, the thread of a test has the test's name, unless tests run one by one in the main thread.
-    let current = std::thread::current();
-    if let Some(name) = current.name().filter(|name| *name != "main") {
-        command.push_str(&format!(" {name} -- --exact"));
-    }
-    command
-}
-
-/// The target folder of this test binary, which has cargo's tag file. Without the tag, the default folder of runs.
-fn target_folder() -> Result<PathBuf, RunError> {
-    let executable = std::env::current_exe().map_err(RunError::system("the path of this executable"))?;
-    let tagged = executable.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
-    tagged.map(|target: &Path| Ok(target.join("mcp-lifecheck"))).unwrap_or_else(RunFolder::usual_base)
 }

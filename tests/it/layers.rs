@@ -59,6 +59,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "testing",
         &[
             "catalogue",
+            "check",
+            "explore",
             "foreign",
             "history",
             "loader",

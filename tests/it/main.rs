@@ -16,6 +16,7 @@ mod contexts;
 mod descriptors;
 mod docs;
 mod doctor;
+mod drawn_lives;
 mod eras;
 mod exit_codes;
 mod explore;

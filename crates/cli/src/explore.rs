@@ -97,6 +97,7 @@ fn settings(arguments: &ExploreArgs) -> CampaignSettings {
     CampaignSettings {
         lives: LifeSettings { seed: arguments.plans.seed, limits: arguments.plans.limits() },
         time: arguments.time,
+        findings_max: None,
         is_strict: arguments.strict,
         keeps_all: arguments.out.is_some(),
     }

@@ -38,7 +38,7 @@ impl Chosen {
     }
 
     /// Its name in an error: the file, or the scenario.
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         self.file.as_ref().map_or_else(|| self.scenario.name.clone(), |(path, _)| path.display().to_string())
     }
 
