@@ -346,6 +346,7 @@ impl Campaign<'_> {
             loaders: self.targets.iter().map(|target| target.name.clone()).collect(),
             seed: self.settings.lives.seed,
             shard: self.lives.shard().to_string(),
+            shard_from: None,
             positions: self.lives.positions(),
             counts: state.counts,
             cpu_ms: state.cpu_ms,

@@ -8,6 +8,9 @@ use crate::explore::ground::Palette;
 use crate::explore::strategy::draw;
 use crate::plan::Scenario;
 
+/// Most parts of a campaign.
+const SHARDS_MAX: u64 = 1_000_000;
+
 /// Which part of all lives a campaign has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
@@ -31,10 +34,15 @@ impl FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text.split_once('/').and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
+        let number = |text: &str| text.parse::<u64>().ok();
+        let parts = text.split_once('/').and_then(|(index, of)| Some((number(index)?, number(of)?)));
         match parts {
-            Some((index, of)) if (1..=of).contains(&index) => Ok(Self { index, of }),
-            Some(_) | None => Err(format!("found {text:?}, expected I/N, with I from 1 to N")),
+            Some((index, of)) if (1..=of.min(SHARDS_MAX)).contains(&index) && of <= SHARDS_MAX => {
+                Ok(Self { index, of })
+            }
+            Some(_) | None => {
+                Err(format!("found {text:?}, expected I/N, with I from 1 to N, and N at most {SHARDS_MAX}"))
+            }
         }
     }
 }

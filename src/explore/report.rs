@@ -20,6 +20,9 @@ pub struct ExploreReport {
     pub seed: u64,
     /// Which part of all lives this campaign has, as `I/N`.
     pub shard: String,
+    /// The variables of the environment that name the shard, with their values. Absent where the command line names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard_from: Option<String>,
     /// Number of positions of each sweep, by its name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub positions: BTreeMap<String, usize>,

@@ -183,6 +183,29 @@ fn two_shards_have_all_lives_of_a_seed_and_none_twice() {
 }
 
 #[test]
+fn a_shard_is_taken_from_the_environment_and_the_flag_comes_before_it() {
+    let rig = Rig::new();
+    let run = |variables: &[(&str, &str)], more: &[&str]| {
+        let arguments = ["--transport", "memory", "--script", "polite", "--cases", "2", "--quiet"];
+        let mut command = command(&rig, &[&arguments[..], more].concat());
+        command.envs(variables.iter().copied());
+        rig.finish(command)
+    };
+    let gitlab = [("CI_NODE_INDEX", "2"), ("CI_NODE_TOTAL", "2")];
+    let part = run(&gitlab, &[]).report();
+    assert_eq!(
+        (&part["shard"], &part["shard_from"]),
+        (&"2/2".into(), &"GitLab (CI_NODE_INDEX=2, CI_NODE_TOTAL=2)".into())
+    );
+    assert_eq!(part["counts"]["plans"], 1, "{part:#}");
+    let whole = run(&gitlab, &["--shard", "1/1"]).report();
+    assert_eq!((&whole["shard"], &whole["shard_from"]), (&"1/1".into(), &Value::Null));
+    let refused = run(&gitlab[..1], &[]);
+    assert_eq!(refused.code, 2, "{}", refused.stdout);
+    assert!(refused.stderr.contains("found CI_NODE_INDEX without CI_NODE_TOTAL, expected both, or --shard I/N"));
+}
+
+#[test]
 fn a_campaign_without_a_folder_keeps_the_lives_with_a_finding_alone() {
     let rig = Rig::new();
     let project = rig.home();

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use mcp_lifecheck::explore::SHARD_VARIABLES;
 use mcp_lifecheck::history::{History, read_history};
 use serde_json::Value;
 
@@ -89,6 +90,10 @@ impl Rig {
         command.args(arguments).env(name, value).env("TMPDIR", self.temporary()).stdin(Stdio::null());
         // As for most users: Python compiles the helper once, and not at each of its starts.
         command.env_remove("PYTHONDONTWRITEBYTECODE");
+        // These tests may run in one of several jobs. What they start is all of its campaign.
+        for name in SHARD_VARIABLES {
+            command.env_remove(name);
+        }
         command
     }
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use indicatif::{ProgressBar, ProgressStyle};
 use mcp_lifecheck::catalogue::write_whole;
 use mcp_lifecheck::explore::{
-    Campaign, CampaignSettings, Explored, Known, LifeSettings, Lives, Narrowing, Palette, Progress, Source, Sweep,
-    SweepEvent,
+    Campaign, CampaignSettings, Explored, JobShard, Known, LifeSettings, Lives, Narrowing, Palette, Progress, Shard,
+    Source, Sweep, SweepEvent,
 };
 use mcp_lifecheck::run::{
     ExitReason, Finished, Jobs, Ownership, Pool, Repeat, RunError, RunFolder, RunProcess, select,
@@ -39,6 +39,7 @@ pub(crate) fn explore(arguments: &ExploreArgs, parent: Option<OwnedFd>) -> Resul
         scripts: arguments.script.clone(),
         is_polite: arguments.polite_only,
     };
+    let (shard, shard_from) = shard(arguments)?;
     let palettes =
         targets.iter().map(|target| Palette::of(target, &narrowing)).collect::<Result<Vec<_>, RunError>>()?;
     let scenarios = select::scenarios(&arguments.scenario)?;
@@ -57,7 +58,7 @@ pub(crate) fn explore(arguments: &ExploreArgs, parent: Option<OwnedFd>) -> Resul
         on_finished: &nothing,
     };
     let (pool, alone) = (pool(arguments.fresh), pool(true));
-    let explored = process.finish(async {
+    let mut explored = process.finish(async {
         let source = match scenarios.as_slice() {
             [] => Source::Drawn { palettes, seed: arguments.plans.seed },
             scenarios => {
@@ -67,7 +68,7 @@ pub(crate) fn explore(arguments: &ExploreArgs, parent: Option<OwnedFd>) -> Resul
             }
         };
         let usual = (scenarios.is_empty() && arguments.time.is_none()).then_some(CASES);
-        let lives = Lives::new(source, arguments.shard, arguments.cases.or(usual));
+        let lives = Lives::new(source, shard, arguments.cases.or(usual));
         progress.of(lives.n_lives());
         let campaign = Campaign {
             pool: &pool,
@@ -81,6 +82,7 @@ pub(crate) fn explore(arguments: &ExploreArgs, parent: Option<OwnedFd>) -> Resul
         Ok::<_, RunError>(campaign.run().await)
     })?;
     progress.bar.finish_and_clear();
+    explored.report.shard_from = shard_from;
     let json = serde_json::to_string(&explored.report).expect("a report has string keys only");
     let file = folder.path().join("explore.json");
     if let Err(error) = write_whole(&file, format!("{json}\n").as_bytes()) {
@@ -91,6 +93,15 @@ pub(crate) fn explore(arguments: &ExploreArgs, parent: Option<OwnedFd>) -> Resul
         None => say(&text_of(&explored, &folder, arguments)),
     };
     told(said, reason(&explored))
+}
+
+/// The part of the lives to run, and the variables that name it. The command line comes before the environment.
+fn shard(arguments: &ExploreArgs) -> Result<(Shard, Option<String>), RunError> {
+    if let Some(shard) = arguments.shard {
+        return Ok((shard, None));
+    }
+    let found = JobShard::of(|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))?;
+    Ok(found.map_or((Shard::WHOLE, None), |found| (found.shard, Some(found.from))))
 }
 
 fn settings(arguments: &ExploreArgs) -> CampaignSettings {
@@ -151,7 +162,8 @@ fn text_of(explored: &Explored, folder: &RunFolder, arguments: &ExploreArgs) -> 
         line(format_args!("without a verdict, {n_lives} times: {because}"));
     }
     let report = &explored.report;
-    line(format_args!("{}; seed {}, shard {}", report.counts, report.seed, report.shard));
+    let from = report.shard_from.as_ref().map(|from| format!(" of {from}")).unwrap_or_default();
+    line(format_args!("{}; seed {}, shard {}{from}", report.counts, report.seed, report.shard));
     line(format_args!("{} invariants were judged, with {} scripts", report.opened.len(), report.scripts.len()));
     match folder.lost() {
         None => line(format_args!("results in {}", folder.path().display())),

@@ -32,9 +32,9 @@ pub(crate) struct ExploreArgs {
     /// Time after which no further lives start, such as 60s.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub time: Option<Duration>,
-    /// Run the I-th of N parts of the lives.
-    #[arg(long, value_name = "I/N", default_value_t = Shard::WHOLE)]
-    pub shard: Shard,
+    /// Run the I-th of N parts of the lives [default: the part of this CI job, or 1/1].
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
     /// File of known findings: a baseline, or the explore.json of an earlier campaign.
     #[arg(long, value_name = "FILE")]
     pub known: Option<PathBuf>,
