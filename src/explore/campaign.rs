@@ -345,6 +345,7 @@ impl Campaign<'_> {
             tool: format!("mcp-lifecheck {}", env!("CARGO_PKG_VERSION")),
             loaders: self.targets.iter().map(|target| target.name.clone()).collect(),
             seed: self.settings.lives.seed,
+            selection: BTreeMap::new(),
             shard: self.lives.shard().to_string(),
             shard_from: None,
             positions: self.lives.positions(),

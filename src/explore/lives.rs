@@ -12,7 +12,7 @@ use crate::plan::Scenario;
 const SHARDS_MAX: u64 = 1_000_000;
 
 /// Which part of all lives a campaign has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Shard {
     /// From 1 to `of`.
     index: u64,
@@ -22,6 +22,16 @@ pub struct Shard {
 impl Shard {
     /// All lives.
     pub const WHOLE: Self = Self { index: 1, of: 1 };
+
+    /// The part `index` of `of`.
+    pub(super) fn new(index: u64, of: u64) -> Self {
+        Self { index, of }
+    }
+
+    /// Number of parts.
+    pub(super) fn of(self) -> u64 {
+        self.of
+    }
 }
 
 impl fmt::Display for Shard {

@@ -18,7 +18,10 @@ pub struct ExploreReport {
     pub loaders: Vec<String>,
     /// Seed of the lives that were drawn.
     pub seed: u64,
-    /// Which part of all lives this campaign has, as `I/N`.
+    /// The options that decide which lives there are and how they are judged, each with its value. Those of a default are left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub selection: BTreeMap<String, String>,
+    /// Which part of all lives this campaign has, as `I/N`. After a merge without all parts, each part that it has, with commas.
     pub shard: String,
     /// The variables of the environment that name the shard, with their values. Absent where the command line names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

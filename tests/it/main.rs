@@ -41,6 +41,7 @@ mod lines;
 mod load_guard;
 mod matrix;
 mod memory;
+mod merging;
 mod mock;
 mod mutations;
 mod mutations_http;

@@ -13,6 +13,7 @@ use mcp_lifecheck::run::{Checkout, RunError, Temperaments, Tier, Variants};
 
 use crate::explore::ExploreArgs;
 use crate::format::{check_format, host_format, run_format};
+use crate::merge::MergeArgs;
 
 /// Test harness and lifecycle verifier for programs that use MCP servers.
 #[derive(Debug, Parser)]
@@ -28,6 +29,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Search for lives in which a loader fails, and show the smallest ones.
     Explore(ExploreArgs),
+    /// Join the results of a campaign that ran in several parts.
+    Merge(MergeArgs),
     /// Repeat the plan of a finding, or run a scenario file.
     Replay(ReplayArgs),
     /// Run an official conformance client against mocks.

@@ -1,6 +1,7 @@
 //! `mcp-lifecheck explore`.
 
 mod args;
+mod selection;
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
@@ -83,6 +84,7 @@ pub(crate) fn explore(arguments: &ExploreArgs, parent: Option<OwnedFd>) -> Resul
     })?;
     progress.bar.finish_and_clear();
     explored.report.shard_from = shard_from;
+    explored.report.selection = selection::selection(arguments);
     let json = serde_json::to_string(&explored.report).expect("a report has string keys only");
     let file = folder.path().join("explore.json");
     if let Err(error) = write_whole(&file, format!("{json}\n").as_bytes()) {

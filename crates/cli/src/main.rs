@@ -14,6 +14,7 @@ mod lines;
 mod list;
 mod lost;
 mod matrix;
+mod merge;
 mod outcome;
 mod print;
 mod program;
@@ -81,7 +82,7 @@ fn starts_loaders(command: &Command) -> bool {
     match command {
         Command::Run(_) | Command::Explore(_) | Command::Replay(_) | Command::Client(_) | Command::Host(_) => true,
         Command::Doctor(arguments) => arguments.adapter.is_some(),
-        Command::Check(_) | Command::List(_) | Command::Explain(_) => false,
+        Command::Merge(_) | Command::Check(_) | Command::List(_) | Command::Explain(_) => false,
     }
 }
 
@@ -90,6 +91,7 @@ fn perform(command: Command, parent: Option<OwnedFd>) -> Result<ExitReason, RunE
     match command {
         Command::Run(arguments) => run::run(&arguments, parent),
         Command::Explore(arguments) => explore::explore(&arguments, parent),
+        Command::Merge(arguments) => merge::merge(&arguments),
         Command::Replay(arguments) => run::replay(&arguments, parent),
         Command::Client(arguments) => client::client(&arguments, parent),
         Command::Host(arguments) => host::host(&arguments, parent),
