@@ -9,6 +9,7 @@ mod adapter_protocol;
 mod adversity;
 mod answers;
 mod browser;
+mod campaigns;
 mod checkout;
 mod client;
 mod code_lines;
