@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::catalogue::write_whole;
 use crate::check::Verdict;
+use crate::explore::checkpoint::{Checkpoint, NotResumed, Resumed};
 use crate::explore::found::{Found, Fresh, Key};
 use crate::explore::known::Known;
 use crate::explore::life::{LifeSettings, plans_of};
@@ -61,6 +62,8 @@ pub struct Campaign<'a> {
     pub known: &'a Known,
     /// Bounds and manners.
     pub settings: &'a CampaignSettings,
+    /// Where the campaign is is written here; `None`: nowhere.
+    pub checkpoint: Option<&'a Checkpoint>,
     /// Called after each batch.
     pub on_progress: &'a dyn Fn(&Progress<'_>),
 }
@@ -87,30 +90,46 @@ pub struct Explored {
     pub reasons: BTreeMap<String, usize>,
 }
 
-#[derive(Default)]
-struct State {
-    probed: Preflight,
-    counts: Counts,
-    cpu_ms: u64,
-    lives_with: BTreeMap<Key, usize>,
-    known: BTreeMap<String, usize>,
-    opened: BTreeMap<String, usize>,
-    scripts: BTreeMap<String, usize>,
-    reasons: BTreeMap<String, usize>,
-    found: Vec<(Key, Found)>,
-    untold: BTreeSet<String>,
+/// What a campaign has so far.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) probed: Preflight,
+    pub(super) counts: Counts,
+    pub(super) cpu_ms: u64,
+    pub(super) lives_with: BTreeMap<Key, usize>,
+    pub(super) known: BTreeMap<String, usize>,
+    pub(super) opened: BTreeMap<String, usize>,
+    pub(super) scripts: BTreeMap<String, usize>,
+    pub(super) reasons: BTreeMap<String, usize>,
+    pub(super) found: Vec<(Key, Found)>,
+    pub(super) untold: BTreeSet<String>,
     /// The smallest lives so far, each with the position of its loader.
-    smallest: Vec<(usize, Scenario)>,
+    pub(super) smallest: Vec<(usize, Scenario)>,
 }
 
 impl Campaign<'_> {
     /// Runs the lives to their end, to the bound of time or to an interruption.
     pub async fn run(&self) -> Explored {
+        self.run_from(None).await
+    }
+
+    /// Where the campaign was when it ended early; `None` where it did not run before.
+    ///
+    /// # Errors
+    /// When the file is of another campaign, or damaged.
+    pub fn resumed(&self) -> Result<Option<Resumed>, NotResumed> {
+        self.checkpoint.map_or(Ok(None), |checkpoint| checkpoint.read(self.lives.first(), self.lives.shard().of()))
+    }
+
+    /// Like [`run`](Self::run), behind the lives of an earlier run of the same campaign.
+    pub async fn run_from(&self, resumed: Option<Resumed>) -> Explored {
         let began = Instant::now();
-        let mut state = State::default();
-        let mut next = self.lives.first();
+        let n_resumed = resumed.as_ref().map(Resumed::n_lives);
+        let first = Resumed { state: State::default(), next: self.lives.first(), wall: Duration::ZERO };
+        let Resumed { mut state, mut next, wall } = resumed.unwrap_or(first);
         loop {
-            let is_over = self.settings.time.is_some_and(|time| began.elapsed() >= time) || self.has_enough(&state);
+            let is_over =
+                self.settings.time.is_some_and(|time| wall + began.elapsed() >= time) || self.has_enough(&state);
             let batch = if is_over || self.is_interrupted() { Vec::new() } else { self.lives.batch(&mut next, BATCH) };
             if batch.is_empty() {
                 break;
@@ -127,8 +146,23 @@ impl Campaign<'_> {
                 let found = self.shrunk(one, &mut state).await;
                 state.found.push((key, found));
             }
+            self.keep(&mut state, next, wall + began.elapsed());
         }
-        self.report(state, began.elapsed())
+        if let Some(checkpoint) = self.checkpoint.filter(|_| !self.is_interrupted()) {
+            checkpoint.remove();
+        }
+        let mut explored = self.report(state, wall + began.elapsed());
+        explored.report.resumed = n_resumed;
+        explored
+    }
+
+    /// Writes where the campaign is. A batch that was interrupted is not whole, and runs again.
+    fn keep(&self, state: &mut State, next: u64, wall: Duration) {
+        let Some(checkpoint) = self.checkpoint.filter(|_| !self.is_interrupted()) else { return };
+        let n_drawn = (next - self.lives.first()) / self.lives.shard().of();
+        if let Err(error) = checkpoint.write(state, n_drawn, wall) {
+            *state.reasons.entry(format!("the state of the campaign cannot be written: {error}")).or_default() += 1;
+        }
     }
 
     fn has_enough(&self, state: &State) -> bool {
@@ -346,6 +380,7 @@ impl Campaign<'_> {
             loaders: self.targets.iter().map(|target| target.name.clone()).collect(),
             seed: self.settings.lives.seed,
             selection: BTreeMap::new(),
+            resumed: None,
             shard: self.lives.shard().to_string(),
             shard_from: None,
             positions: self.lives.positions(),

@@ -147,7 +147,8 @@ impl Lives {
     }
 
     /// Number of positions of each sweep.
-    pub(super) fn positions(&self) -> BTreeMap<String, usize> {
+    #[must_use]
+    pub fn positions(&self) -> BTreeMap<String, usize> {
         match &self.source {
             Source::Drawn { .. } => BTreeMap::new(),
             Source::Listed { positions, .. } => positions.clone(),

@@ -173,6 +173,7 @@ fn summed(parts: &[Part]) -> ExploreReport {
     let mut sum = parts[0].report.clone();
     sum.findings.clear();
     sum.shard_from = None;
+    sum.resumed = None;
     for part in &parts[1..] {
         let report = &part.report;
         sum.counts = added(sum.counts, report.counts);

@@ -8,6 +8,7 @@
 
 mod build;
 mod campaign;
+mod checkpoint;
 mod draft;
 mod found;
 mod ground;
@@ -26,6 +27,7 @@ mod swept;
 mod tests;
 
 pub use campaign::{Campaign, CampaignSettings, Explored, Progress};
+pub use checkpoint::{CampaignId, Checkpoint, NotResumed, Resumed};
 pub use found::Found;
 pub use ground::{Narrowing, Palette};
 pub use job::{JobShard, SHARD_VARIABLES};

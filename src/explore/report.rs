@@ -37,6 +37,9 @@ pub struct ExploreReport {
     pub wall_ms: u64,
     /// Whether a signal ended the campaign early.
     pub interrupted: bool,
+    /// Lives of an earlier run of the same campaign, which ended early. Absent where the campaign began anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<usize>,
     /// The findings, in the order in which they were found.
     pub findings: Vec<FoundRow>,
     /// Known findings that were found again, with the number of lives.

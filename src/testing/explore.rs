@@ -287,6 +287,7 @@ impl Work<'_> {
             lives: &Lives::new(source, Shard::WHOLE, Some(options.cases)),
             known: &Known::of_signatures(options.known.iter().cloned()),
             settings: &settings,
+            checkpoint: None,
             on_progress: &|_| {},
         };
         let explored = campaign.run().await;

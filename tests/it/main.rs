@@ -57,6 +57,7 @@ mod pythons;
 mod readme;
 mod reentry;
 mod requirements;
+mod resumed;
 mod revisions;
 mod rig;
 mod robust;

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use indicatif::{ProgressBar, ProgressStyle};
 use mcp_lifecheck::catalogue::write_whole;
 use mcp_lifecheck::explore::{
-    Campaign, CampaignSettings, Explored, JobShard, Known, LifeSettings, Lives, Narrowing, Palette, Progress, Shard,
-    Source, Sweep, SweepEvent,
+    Campaign, CampaignId, CampaignSettings, Checkpoint, Explored, JobShard, Known, LifeSettings, Lives, Narrowing,
+    Palette, Progress, Resumed, Shard, Source, Sweep, SweepEvent,
 };
+use mcp_lifecheck::run::select::Notify;
 use mcp_lifecheck::run::{
     ExitReason, Finished, Jobs, Ownership, Pool, Repeat, RunError, RunFolder, RunProcess, select,
 };
@@ -71,6 +72,16 @@ pub(crate) fn explore(arguments: &ExploreArgs, parent: Option<OwnedFd>) -> Resul
         let usual = (scenarios.is_empty() && arguments.time.is_none()).then_some(CASES);
         let lives = Lives::new(source, shard, arguments.cases.or(usual));
         progress.of(lives.n_lives());
+        let id = CampaignId {
+            tool: format!("mcp-lifecheck {}", env!("CARGO_PKG_VERSION")),
+            loaders: targets.iter().map(|target| target.name.clone()).collect(),
+            seed: arguments.plans.seed,
+            shard: shard.to_string(),
+            selection: selection::selection(arguments),
+            positions: lives.positions(),
+        };
+        // Another command may write into the usual folder, so only a folder that the user names has a campaign that goes on.
+        let checkpoint = arguments.out.as_ref().map(|_| Checkpoint::new(folder.path(), id));
         let campaign = Campaign {
             pool: &pool,
             alone: &alone,
@@ -78,9 +89,11 @@ pub(crate) fn explore(arguments: &ExploreArgs, parent: Option<OwnedFd>) -> Resul
             lives: &lives,
             known: &known,
             settings: &settings,
+            checkpoint: checkpoint.as_ref(),
             on_progress: &|now| progress.show(now),
         };
-        Ok::<_, RunError>(campaign.run().await)
+        let resumed = if arguments.restart { None } else { resumed(&campaign, &notify) };
+        Ok::<_, RunError>(campaign.run_from(resumed).await)
     })?;
     progress.bar.finish_and_clear();
     explored.report.shard_from = shard_from;
@@ -95,6 +108,22 @@ pub(crate) fn explore(arguments: &ExploreArgs, parent: Option<OwnedFd>) -> Resul
         None => say(&text_of(&explored, &folder, arguments)),
     };
     told(said, reason(&explored))
+}
+
+/// Where a campaign goes on. Says so; and says why it does not, where its folder has the state of another one.
+fn resumed(campaign: &Campaign<'_>, notify: Notify<'_>) -> Option<Resumed> {
+    match campaign.resumed() {
+        Ok(None) => None,
+        Ok(Some(resumed)) => {
+            let n_lives = resumed.n_lives();
+            notify(format_args!("goes on after {n_lives} lives of an earlier run; --restart starts anew"));
+            Some(resumed)
+        }
+        Err(error) => {
+            notify(format_args!("{error}; the campaign starts anew"));
+            None
+        }
+    }
 }
 
 /// The part of the lives to run, and the variables that name it. The command line comes before the environment.
@@ -166,6 +195,9 @@ fn text_of(explored: &Explored, folder: &RunFolder, arguments: &ExploreArgs) -> 
     let report = &explored.report;
     let from = report.shard_from.as_ref().map(|from| format!(" of {from}")).unwrap_or_default();
     line(format_args!("{}; seed {}, shard {}{from}", report.counts, report.seed, report.shard));
+    if let Some(n_lives) = report.resumed {
+        line(format_args!("{n_lives} of these lives are of an earlier run, which ended early"));
+    }
     line(format_args!("{} invariants were judged, with {} scripts", report.opened.len(), report.scripts.len()));
     match folder.lost() {
         None => line(format_args!("results in {}", folder.path().display())),

@@ -49,6 +49,9 @@ pub(crate) struct ExploreArgs {
     /// Start a new process for each plan of a Python loader.
     #[arg(long)]
     pub fresh: bool,
+    /// Start anew in a folder whose campaign ended early. By default, the same command with the same --out goes on there.
+    #[arg(long, requires = "out")]
+    pub restart: bool,
     /// Print explore.json instead of text.
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<JsonArg>,
