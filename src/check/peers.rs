@@ -23,7 +23,7 @@ pub struct Server {
     pub failed: Option<Seq>,
     /// The latest attempt of a client to connect: a start of the process, a socket or a connection.
     pub dialled: Option<Seq>,
-    /// Whether its process has ended, and no other one has started.
+    /// Whether its process has ended or is ending, and no other one has started.
     pub is_down: bool,
     /// Whether a load has ever handed out its tools.
     pub was_handed_out: bool,
@@ -141,7 +141,9 @@ impl Server {
             Alteration { seq, before, list }
         });
         self.impaired = Some(seq);
-        self.is_stopped |= matches!(fault.split(':').next(), Some("stop" | "freeze"));
+        let name = fault.split(':').next();
+        self.is_stopped |= matches!(name, Some("stop" | "freeze"));
+        self.is_down |= matches!(name, Some("exit" | "die"));
         if !is_on_record(fault) {
             self.unshown.get_or_insert(seq);
         }

@@ -165,7 +165,8 @@ impl RunningCleanups {
     }
 }
 
-/// Counter-examples: Two concurrent cleanups share the work. After a cleanup that failed, there is work left.
+/// Counter-examples: Two concurrent cleanups share the work. After a cleanup that failed, there is work left, and perhaps after a
+/// load that was cancelled.
 pub(super) const REPEATED_CLEANUP_QUIET: Invariant = Invariant {
     id: "repeated-cleanup-quiet",
     property: Property::Safety,
@@ -198,7 +199,9 @@ struct RepeatedCleanup {
 impl Monitor for RepeatedCleanup {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
-            EventKind::OperationInvoked { action: Action::Close, operation, .. } if view.closed().is_some() => {
+            EventKind::OperationInvoked { action: Action::Close, operation, .. }
+                if view.closed().is_some() && !view.in_force().has_failed() =>
+            {
                 self.running = Some((*operation, event.seq));
             }
             EventKind::OperationInvoked { action, .. } if *action != Action::Probe => self.running = None,
