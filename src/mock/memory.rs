@@ -24,7 +24,7 @@ use crate::record::secret;
 use crate::server::{Endpoint, HttpSetup, HttpStyle, Input, Machine};
 
 /// Most bytes that wait in one direction of a pipe: as many as the system's own pipes hold.
-const PIPE_BYTES: usize = 64 * 1_024;
+pub(super) const PIPE_BYTES: usize = 64 * 1_024;
 
 /// The client's ends of a mock's pipes, each for one direction.
 pub struct ClientPipes {

@@ -7,11 +7,11 @@
 //!
 //! Where a mock lives, and what it speaks, decide its driver:
 //!
-//! | | a process of its own: `run` | the process of its client: [`MemoryMocks`] |
-//! |---|---|---|
-//! | lines | standard input and output | [`LineMock`] |
-//! | streamable HTTP | [`HttpMock`], over TCP | [`HttpMock`] |
-//! | HTTP with server-sent events | [`HttpMock`], over TCP | |
+//! | | a process of its own: `run` | the process of its client: [`MemoryMocks`] | the runtime of its client: [`NearMocks`] |
+//! |---|---|---|---|
+//! | lines | standard input and output | [`LineMock`] | [`LineMock`] |
+//! | streamable HTTP | [`HttpMock`], over TCP | [`HttpMock`] | [`HttpMock`] |
+//! | HTTP with server-sent events | [`HttpMock`], over TCP | | |
 //!
 //! Deliberately absent: any judgement, and any memory of earlier processes.
 
@@ -21,6 +21,7 @@ mod input;
 mod journal;
 mod line_driver;
 mod memory;
+mod near;
 mod output;
 mod own_process;
 mod recorder_link;
@@ -29,12 +30,14 @@ mod signals;
 mod standalone;
 mod stdio;
 mod stdio_driver;
+mod wavering;
 
 pub use arguments::{ArgumentError, DriverKind, LinkedArgs, MockError, StandaloneArgs, load_script};
 pub use http::{ByteStream, Connector, HttpMock, Inbox, connector};
 pub use journal::{FileJournal, Journal, JournalLost, NoJournal};
 pub use line_driver::{LineInbox, LineMock, LineSender, line_inbox};
 pub use memory::{ClientPipes, MemoryMocks, Served};
+pub use near::{NearMocks, NearSetup};
 pub use run::{run_linked, run_standalone};
 
 /// Exit code of a mock whose journal is lost: its link ended, or its file cannot be written. It overrides every script.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use crate::history::{ConnectionId, LINK_LOST_CODE};
@@ -75,12 +75,22 @@ impl Welcome {
 }
 
 /// A command of the recorder to a mock.
-enum RecorderCommand {
+pub(super) enum RecorderCommand {
     /// A gate is open.
     OpenGate(String),
     /// The mock must end at once, without a farewell. Only mocks without a process of their own get it; the supervisor kills the
     /// others.
     Die,
+}
+
+impl RecorderCommand {
+    /// Reads a command; `None` for one that this release does not know.
+    pub(super) fn read(command: &Value) -> Option<Self> {
+        match command.get("open_gate").and_then(Value::as_str) {
+            Some(gate) => Some(Self::OpenGate(gate.to_owned())),
+            None => command.get("die").is_some().then_some(Self::Die),
+        }
+    }
 }
 
 /// Connects a mock that is a process to the recorder, and passes on the gates that the recorder opens.
@@ -135,11 +145,9 @@ fn connect_as(
         hello.insert("pid".to_owned(), pid.into());
     }
     let on_loss = Box::new(move |_: &_| exit(code));
-    let on_message = move |command: serde_json::Value| {
-        if let Some(gate) = command.get("open_gate").and_then(serde_json::Value::as_str) {
-            on_command(RecorderCommand::OpenGate(gate.to_owned()));
-        } else if command.get("die").is_some() {
-            on_command(RecorderCommand::Die);
+    let on_message = move |command: Value| {
+        if let Some(command) = RecorderCommand::read(&command) {
+            on_command(command);
         }
     };
     let (link, welcome) = Link::dial_with(args.link, &hello, LinkLimits::default(), on_loss, on_message)?;

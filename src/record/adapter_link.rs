@@ -113,7 +113,7 @@ pub struct AdapterLink {
 
 struct Inner {
     hello: AdapterHello,
-    commands: mpsc::UnboundedSender<String>,
+    commands: mpsc::UnboundedSender<Value>,
     pending: Mutex<Option<BTreeMap<u32, oneshot::Sender<Completion>>>>,
 }
 
@@ -121,7 +121,7 @@ impl AdapterLink {
     /// First id of commands that are not operations: cancel, stacks, exit, drop-context.
     pub const FIRST_PLAIN_COMMAND: u32 = 1_000_000;
 
-    pub(super) fn new(hello: AdapterHello, commands: mpsc::UnboundedSender<String>) -> Self {
+    pub(super) fn new(hello: AdapterHello, commands: mpsc::UnboundedSender<Value>) -> Self {
         Self { inner: Arc::new(Inner { hello, commands, pending: Mutex::new(Some(BTreeMap::new())) }) }
     }
 
@@ -139,7 +139,7 @@ impl AdapterLink {
         if let Some(pending) = pending.as_mut() {
             pending.insert(id, sender);
             // A closed channel means that the link is lost. In that case, `lost` drops the sender.
-            let _ = self.inner.commands.send(Value::Object(command).to_string());
+            let _ = self.inner.commands.send(Value::Object(command));
         }
         receiver
     }

@@ -125,7 +125,7 @@ impl Follower {
         &mut self,
         mut lines: Lines,
         mut write: OwnedWriteHalf,
-        mut commands: mpsc::UnboundedReceiver<String>,
+        commands: &mut mpsc::UnboundedReceiver<Value>,
         recorder: &Recorder,
     ) {
         let mut is_heard = true;
@@ -133,7 +133,7 @@ impl Follower {
             let line = tokio::select! {
                 line = lines.next() => line,
                 Some(command) = commands.recv(), if is_heard => {
-                    is_heard = send(&mut write, &command).await.is_ok();
+                    is_heard = send(&mut write, &command.to_string()).await.is_ok();
                     continue;
                 }
             };

@@ -39,6 +39,8 @@ struct State {
     n_bytes: u64,
     events: Vec<Event>,
     full: bool,
+    /// Whether the events keep secrets and have no lines.
+    is_unwritten: bool,
     n_redacted: usize,
     /// Why the file lacks events.
     unwritten: Option<io::Error>,
@@ -48,10 +50,26 @@ impl Recorder {
     /// Starts the clock of a plan. With a `file`, writes the header as its first line. No event keeps one of the `secrets`.
     #[must_use]
     pub fn start(header: Header, file: Option<File>, secrets: Secrets) -> Self {
-        let mut state = State { file, n_bytes: 0, events: Vec::new(), full: false, n_redacted: 0, unwritten: None };
+        let mut state = State {
+            file,
+            n_bytes: 0,
+            events: Vec::new(),
+            full: false,
+            is_unwritten: false,
+            n_redacted: 0,
+            unwritten: None,
+        };
         state.append(&serde_json::to_string(&header).expect("a header has string keys only"));
         let (state, n_events) = (Mutex::new(state), watch::Sender::new(0));
         Self { inner: Arc::new(Inner { header, epoch_us: monotonic_us(), secrets, state, n_events }) }
+    }
+
+    /// Starts a history that no file has, and that keeps secrets until [`redacted`] removes them.
+    #[must_use]
+    pub fn unwritten(header: Header) -> Self {
+        let recorder = Self::in_memory(header);
+        recorder.inner.state.lock().unwrap_or_else(PoisonError::into_inner).is_unwritten = true;
+        recorder
     }
 
     /// Starts a history that no file has.
@@ -175,6 +193,16 @@ impl Recorder {
     }
 }
 
+/// Removes the secrets from a history that was recorded without a file. Returns their number.
+#[must_use]
+pub fn redacted(history: History, secrets: &Secrets) -> (History, usize) {
+    let header = history.header().clone();
+    let mut events = history.events().to_vec();
+    let n_secrets = events.iter_mut().map(|event| without_secrets(event, secrets).1).sum();
+    let history = History::from_events(header, events).expect("the events keep their numbers");
+    (history, n_secrets)
+}
+
 impl State {
     fn push(&mut self, source: Source, at_us: u64, kind: EventKind, secrets: &Secrets) -> Seq {
         let seq = Seq(self.events.len() as u64 + 1);
@@ -191,9 +219,11 @@ impl State {
                 because: format!("it reached {EVENTS_MAX} events or {BYTES_MAX} bytes"),
             };
         }
-        let (line, n_secrets) = without_secrets(&mut event, secrets);
-        self.n_redacted += n_secrets;
-        self.append(&line);
+        if !self.is_unwritten {
+            let (line, n_secrets) = without_secrets(&mut event, secrets);
+            self.n_redacted += n_secrets;
+            self.append(&line);
+        }
         self.events.push(event);
         seq
     }

@@ -1,6 +1,6 @@
 //! The owner of a machine: it takes inputs in order, and performs effects in order.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -26,7 +26,7 @@ pub struct HttpMock<J> {
     inbox: mpsc::UnboundedReceiver<HttpEvent>,
     sender: mpsc::UnboundedSender<HttpEvent>,
     phase: watch::Sender<ServingPhase>,
-    answering: HashMap<ExchangeNo, Answering>,
+    answering: BTreeMap<ExchangeNo, Answering>,
     timers: BTreeSet<(Instant, TimerId)>,
     is_full_journalled: bool,
 }
@@ -47,7 +47,7 @@ impl<J: Journal> HttpMock<J> {
             inbox: inbox.events,
             sender: inbox.sender,
             phase: inbox.phase,
-            answering: HashMap::new(),
+            answering: BTreeMap::new(),
             timers: BTreeSet::new(),
             is_full_journalled: false,
         }
