@@ -68,6 +68,8 @@ pub mod selftest;
 #[doc(hidden)]
 pub mod server;
 #[doc(hidden)]
+pub mod simulate;
+#[doc(hidden)]
 pub mod stack;
 #[doc(hidden)]
 pub mod supervise;

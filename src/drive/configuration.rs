@@ -99,8 +99,8 @@ impl<'a> Configuration<'a> {
 
     /// Kills a mock.
     pub(super) async fn kill(&mut self, mock: &MockFacts) -> Result<Signalled, SuperviseError> {
-        let Context { stage, supervised, .. } = self.context;
-        self.servers.kill(&stage.endpoint, supervised, mock).await
+        let Context { stage, program, .. } = self.context;
+        self.servers.kill(&stage.endpoint, program.supervised(), mock).await
     }
 }
 

@@ -1,17 +1,17 @@
 //! What every part of the driver reads.
 
 use crate::drive::input::PlanInput;
+use crate::drive::program::Program;
 use crate::history::EventKind;
 use crate::life::Stage;
 use crate::plan::Limits;
-use crate::supervise::Supervised;
 
-/// The plan, the stage it runs on, and the supervised process of its loader.
+/// The plan, the stage it runs on, and the program that hosts its loader.
 #[derive(Clone, Copy)]
 pub(super) struct Context<'a> {
     pub input: &'a PlanInput,
     pub stage: &'a Stage<'a>,
-    pub supervised: &'a Supervised,
+    pub program: Program<'a>,
 }
 
 impl<'a> Context<'a> {

@@ -38,7 +38,8 @@ impl<'a> Driver<'a> {
 
     /// Runs the plan, and ends the loader's process.
     pub(super) async fn run(&mut self) {
-        let missing = self.operations.adapter.missing(&self.context.input.scenario);
+        let scenario = &self.context.input.scenario;
+        let missing = self.context.program.lacks(scenario).or_else(|| self.operations.adapter.missing(scenario));
         let is_applicable = missing.is_none();
         let end = match missing {
             Some(because) => {
@@ -55,7 +56,7 @@ impl<'a> Driver<'a> {
             StepsEnd::Overdue => ending.by_force("a bound was hit").await,
             StepsEnd::Lost => ending.lost().await,
         }
-        if self.context.supervised.is_lost() {
+        if self.context.program.is_lost() {
             self.context.stage.note_failed("the supervisor was lost");
         }
     }
@@ -90,7 +91,7 @@ impl<'a> Driver<'a> {
             if let StepEnd::Stop(end) = self.canary(step).await {
                 return end;
             }
-            if self.context.supervised.is_lost() {
+            if self.context.program.is_lost() {
                 return StepsEnd::Lost;
             }
         }
@@ -213,7 +214,7 @@ impl<'a> Driver<'a> {
     async fn operate(&mut self, action: Action, step: &Step, invoked: &Invoked) -> StepEnd {
         let mut end = self.operate_once(action, step, invoked).await;
         for n_done in 1..=invoked.again {
-            if !matches!(end, StepEnd::GoOn) || self.context.supervised.is_lost() {
+            if !matches!(end, StepEnd::GoOn) || self.context.program.is_lost() {
                 return end;
             }
             if n_done % REPEATS_PER_SAMPLE == 1 {
@@ -315,7 +316,7 @@ impl<'a> Driver<'a> {
 
     async fn signal_loader(&self, signal: &str) -> StepEnd {
         self.context.note(EventKind::SignalSent { signal: signal.to_owned(), target: "loader".to_owned() });
-        match self.context.supervised.signal(None, signal).await {
+        match self.context.program.signal(signal).await {
             Ok(Signalled::Sent) => StepEnd::Exiting,
             Ok(Signalled::Gone) | Err(_) => StepEnd::Stop(StepsEnd::Lost),
         }

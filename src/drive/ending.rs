@@ -1,12 +1,12 @@
 //! The end of a plan: the exit of the loader's process, the grace after it, and force if the process stays.
 
-use std::time::Instant;
-
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use crate::drive::adapter::Adapter;
 use crate::drive::context::Context;
 use crate::drive::operations::Operations;
+use crate::drive::program::take_system_stacks;
 use crate::history::{Channel, EventKind, LINK_LOST_CODE, Source};
 use crate::life::{After, OUTPUT_BYTES_MAX, await_quiet_wire, await_vanishing, identify, read_head, uncaught};
 use crate::plan::Framing;
@@ -31,11 +31,11 @@ impl Ending<'_, '_> {
         }
         let limit = self.context.limits().exit;
         let end = tokio::select! {
-            end = self.context.supervised.loader_end(limit) => end,
+            end = self.context.program.end(limit) => end,
             () = self.context.stage.environment.interruption() => return self.interrupted(),
         };
         if end.is_none() {
-            if !self.context.supervised.is_broken() {
+            if !self.context.program.is_broken() {
                 let because = format!("the loader's process lived on for {} ms", limit.as_millis());
                 self.context.stage.note_exit_limit(because);
             }
@@ -49,7 +49,7 @@ impl Ending<'_, '_> {
 
     /// A limit was hit: the driver takes stacks first, then kills the tree. Nothing after that is the loader's fault.
     pub(super) async fn by_force(&mut self, because: &str) {
-        if !self.context.supervised.is_lost() {
+        if !self.context.program.is_lost() {
             take_stacks(self.context, &mut self.operations.adapter).await;
         }
         self.after_hang(because);
@@ -64,18 +64,18 @@ impl Ending<'_, '_> {
 
     /// The loader's process ended without a request, or the experiment broke.
     pub(super) async fn lost(&mut self) {
-        let Context { stage, supervised, .. } = self.context;
+        let Context { stage, program, .. } = self.context;
         if stage.environment.is_interrupted() {
             return self.interrupted();
         }
-        if supervised.loader_end(self.context.limits().settle).await.is_none() && !supervised.is_broken() {
+        if program.end(self.context.limits().settle).await.is_none() && !program.is_broken() {
             stage.note_failed("the adapter's link ended while its process lives");
         }
-        if supervised.loader_end_now().is_some_and(|end| end.code == Some(LINK_LOST_CODE)) {
+        if program.end_now().is_some_and(|end| end.code == Some(LINK_LOST_CODE)) {
             stage.note_failed("the loader's adapter ended because it lost its link");
         }
         self.operations.abandon("the loader's process was lost");
-        if supervised.loader_end_now().is_some() && !supervised.is_broken() {
+        if program.end_now().is_some() && !program.is_broken() {
             grace_after_exit(self.context).await;
         }
         self.last_notes();
@@ -90,9 +90,8 @@ impl Ending<'_, '_> {
     /// Records the uncaught errors on the loader's stderr and the faults that did not happen.
     fn last_notes(&self) {
         let stage = self.context.stage;
-        let bytes = read_head(&stage.stderr, OUTPUT_BYTES_MAX);
-        let text = String::from_utf8_lossy(&bytes);
-        for text in uncaught(&text) {
+        let bytes = stage.stderr.as_ref().map(|stderr| read_head(stderr, OUTPUT_BYTES_MAX)).unwrap_or_default();
+        for text in uncaught(&String::from_utf8_lossy(&bytes)) {
             stage.note_system(EventKind::ErrorReported { channel: Channel::Stderr, text, code: Vec::new() });
         }
         if self.is_applicable {
@@ -111,7 +110,7 @@ pub(super) async fn take_stacks(context: Context<'_>, adapter: &mut Adapter) {
         let (of, operations) = ("loader".to_owned(), operations.unwrap_or_default());
         context.stage.recorder.note(Source::Loader, EventKind::StacksTaken { of, text, operations });
     }
-    context.stage.take_system_stacks(context.supervised).await;
+    take_system_stacks(context).await;
 }
 
 /// After a close, servers have the grace to end. Then the driver records those that are left.
@@ -146,13 +145,16 @@ async fn grace_after_exit(context: Context<'_>) {
 
 /// Waits at most for the grace until no mock is linked, or no socket open over HTTP, and no process matters. Returns the rest.
 async fn left_after(context: Context<'_>, after: After, matters: impl Fn(&ProcessFacts) -> bool) -> Vec<ProcessFacts> {
-    let Context { input, stage, supervised } = context;
+    let Context { input, stage, program } = context;
     let deadline = Instant::now() + context.limits().grace;
     match input.framing() {
-        Framing::Http | Framing::Sse => await_quiet_wire(&stage.recorder, supervised, after, deadline).await,
+        Framing::Http | Framing::Sse => await_quiet_wire(&stage.recorder, || program.is_lost(), after, deadline).await,
         Framing::Lines => {
             stage.endpoint.no_mock_left(context.limits().grace).await;
         }
     }
-    await_vanishing(supervised, deadline, || false, matters).await
+    match program.supervised() {
+        Some(supervised) => await_vanishing(supervised, deadline, || false, matters).await,
+        None => Vec::new(),
+    }
 }

@@ -1,7 +1,9 @@
 //! The wait for an adapter's hello.
 
 use std::fs::File;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::drive::input::PlanInput;
 use crate::life::{OUTPUT_BYTES_MAX, Stage, read_head};
@@ -37,7 +39,7 @@ pub(super) async fn await_hello(
     tokio::select! {
         biased;
         adapter = stage.endpoint.adapter(limit) => {
-            adapter.ok_or_else(|| no_hello(&stage.endpoint, began.elapsed() < limit, limit, &stage.stderr))
+            adapter.ok_or_else(|| no_hello(&stage.endpoint, began.elapsed() < limit, limit, stage.stderr.as_ref()))
         }
         () = stage.environment.interruption() => Err(HelloError::Interrupted),
         () = supervised.broken_or_ended() => match supervised.loader_end_now() {
@@ -60,11 +62,11 @@ async fn late_hello(stage: &Stage<'_>, end: &LoaderEnd) -> Result<AdapterLink, H
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => "unknown".to_owned(),
     };
-    Err(HelloError::EndedEarly { how, stderr: stderr_tail(&stage.stderr) })
+    Err(HelloError::EndedEarly { how, stderr: stderr_tail(stage.stderr.as_ref()) })
 }
 
 /// Why there is no adapter: the endpoint refused it before the limit, or the limit passed.
-fn no_hello(endpoint: &RecorderEndpoint, is_early: bool, limit: Duration, stderr: &File) -> HelloError {
+fn no_hello(endpoint: &RecorderEndpoint, is_early: bool, limit: Duration, stderr: Option<&File>) -> HelloError {
     match endpoint.refusal() {
         Some(because) if is_early => HelloError::Refused { because },
         refused => {
@@ -80,8 +82,9 @@ fn no_hello(endpoint: &RecorderEndpoint, is_early: bool, limit: Duration, stderr
 const SHOWN_LINES: usize = 5;
 
 /// The last lines of the loader's stderr, as a clause.
-fn stderr_tail(stderr: &File) -> String {
-    last_lines(&String::from_utf8_lossy(&read_head(stderr, OUTPUT_BYTES_MAX)))
+fn stderr_tail(stderr: Option<&File>) -> String {
+    let bytes = stderr.map(|stderr| read_head(stderr, OUTPUT_BYTES_MAX)).unwrap_or_default();
+    last_lines(&String::from_utf8_lossy(&bytes))
 }
 
 fn last_lines(text: &str) -> String {

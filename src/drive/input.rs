@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use serde_json::Map;
+
 use crate::drive::launch::LoaderLaunch;
 use crate::history::{Header, Origin, SCHEMA, ServerFacts};
 use crate::life::{Setup, mock_setup};
@@ -34,12 +36,22 @@ impl PlanInput {
     }
 
     pub(super) fn setup(&self) -> Setup {
+        self.setup_with(self.mock_setups())
+    }
+
+    /// The setup where the mocks of the plan are on the thread of the recorder. They get no welcome, and nothing of the launch counts.
+    pub(crate) fn near_setup(&self) -> Setup {
+        let none = |name: &String| (name.clone(), MockSetup { welcome: Map::new() });
+        self.setup_with(self.scripts.keys().map(none).collect())
+    }
+
+    fn setup_with(&self, mocks: BTreeMap<String, MockSetup>) -> Setup {
         Setup {
             header: self.header(),
             directory: self.directory.clone(),
             transport: self.plan.transport,
             framing: self.framing(),
-            mocks: self.mock_setups(),
+            mocks,
             secrets: self.launch.secrets(),
         }
     }

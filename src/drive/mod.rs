@@ -14,9 +14,12 @@ mod input;
 mod launch;
 mod operation;
 mod operations;
+mod program;
 mod step_end;
 mod subject;
 mod waits;
 
 pub use input::PlanInput;
 pub use launch::LoaderLaunch;
+pub use program::TaskProgram;
+pub(crate) use subject::drive_tasks;

@@ -1,10 +1,11 @@
 //! One operation of the loader: its request, its limit, and how it looks on the wire.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::drive::configuration::Handed;
 use crate::history::{Action, OpId};

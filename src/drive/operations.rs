@@ -1,7 +1,9 @@
 //! The operations of one plan: which of them run, and the wait for each.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::drive::adapter::Adapter;
 use crate::drive::context::Context;
@@ -135,7 +137,7 @@ impl<'a> Operations<'a> {
                 Ok(_) => Waited::Completed,
                 Err(_) => Waited::Lost,
             },
-            () = self.context.supervised.broken_or_ended() => self.last_word(running).await,
+            () = self.context.program.broken_or_ended() => self.last_word(running).await,
             () = self.context.stage.environment.interruption() => Waited::Lost,
             () = tokio::time::sleep(left) => {
                 // A completion that came while this process was kept waiting is still in its socket.

@@ -7,8 +7,22 @@ use crate::drive::driver::Driver;
 use crate::drive::hello::await_hello;
 use crate::drive::input::PlanInput;
 use crate::drive::launch::LoaderLaunch;
+use crate::drive::program::{Program, TaskProgram};
 use crate::life::{Led, LifeError, Servers, Setup, Stage, Subject};
+use crate::record::AdapterLink;
 use crate::supervise::Supervised;
+
+/// Drives a loader whose program is tasks of this thread, from its hello to its end.
+pub(crate) async fn drive_tasks(
+    input: &PlanInput,
+    stage: &Stage<'_>,
+    servers: &mut Servers,
+    link: AdapterLink,
+    program: &TaskProgram,
+) {
+    let context = Context { input, stage, program: Program::Tasks(program) };
+    Driver::new(context, link, servers).run().await;
+}
 
 impl Subject for PlanInput {
     fn setup(&self) -> Setup {
@@ -31,7 +45,7 @@ impl Subject for PlanInput {
         let start = supervised.start_kind();
         match await_hello(self, stage, &supervised).await {
             Ok(link) => {
-                let context = Context { input: self, stage, supervised: &supervised };
+                let context = Context { input: self, stage, program: Program::Process(&supervised) };
                 Driver::new(context, link, servers).run().await;
             }
             Err(error) => {

@@ -59,7 +59,7 @@ pub(super) async fn await_server_end(context: Context<'_>, number: u32, mock: &M
 /// Samples the loader's process between two operations. Returns whether the plan can continue.
 pub(super) async fn sample_between(context: Context<'_>) -> bool {
     let sample = tokio::select! {
-        sample = context.supervised.sample(Duration::ZERO) => sample,
+        sample = context.program.sample(Duration::ZERO) => sample,
         () = context.stage.environment.interruption() => return false,
     };
     if let Ok(Some(sample)) = sample {
@@ -74,7 +74,7 @@ pub(super) async fn sample_idle(context: Context<'_>, window: Duration) -> StepE
     let mut settling = Settling::default();
     loop {
         let sample = tokio::select! {
-            sample = context.supervised.sample(window) => sample,
+            sample = context.program.sample(window) => sample,
             () = context.stage.environment.interruption() => return StepEnd::Stop(StepsEnd::Lost),
         };
         let Ok(Some(sample)) = sample else { break };

@@ -310,7 +310,8 @@ impl<'a> Builder<'a> {
             }
             End::Signal(signal) => {
                 self.open_all();
-                self.step(StepDo::Signal { signal: (*signal).to_owned() }, Place::main());
+                let signal = StepDo::Signal { signal: (*signal).to_owned() };
+                self.step(if self.palette.has_process { signal } else { StepDo::Exit }, Place::main());
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalogue::shipped_scenarios;
-use crate::plan::{ContextKind, Place, PlaceKind, Promises, Revision, Transport, did_you_mean};
+use crate::plan::{ContextKind, Place, PlaceKind, Promises, Revision, ServerHome, Tier, Transport, did_you_mean};
 use crate::run::RunError;
 use crate::run::select::Target;
 use crate::script::{Action, EVERY, Generation, Script, When, framing_of, shipped, shipped_names};
@@ -59,6 +59,8 @@ pub struct Palette {
     pub offered: BTreeSet<Optional>,
     /// Whether every server ends when it is asked to.
     pub is_polite: bool,
+    /// Whether the loader's program is a process, which takes signals.
+    pub has_process: bool,
 }
 
 /// A kind of step that an adapter may lack.
@@ -101,6 +103,8 @@ pub struct Narrowing {
     pub scripts: Vec<String>,
     /// Whether every server ends when it is asked to.
     pub is_polite: bool,
+    /// The tier; `None`: that of each loader as a process.
+    pub tier: Option<Tier>,
 }
 
 impl Palette {
@@ -114,18 +118,23 @@ impl Palette {
             let near = did_you_mean(unknown, shipped_names());
             return Err(RunError::usage(format!("found script {unknown:?}, expected a shipped one{near}")));
         }
+        let is_simulated = narrowing.tier == Some(Tier::Simulated);
         let wanted: &[Transport] = match narrowing.transports.as_slice() {
+            // A life for HTTP alone runs over HTTP in memory.
+            [] if is_simulated => &[Transport::SIMULATED, Transport::Http],
             [] => &Transport::USUAL,
             named => named,
         };
-        let spoken = wanted.iter().copied().filter(|transport| target.descriptor.transports.contains(transport));
-        let built = spoken
-            .filter(|transport| target.descriptor.lacking(*transport, crate::loader::registered::is_built).is_none());
+        let run_over = |transport| if is_simulated { Transport::SIMULATED } else { transport };
+        let speaks = |transport: &Transport| target.descriptor.transports.contains(&run_over(*transport));
+        let spoken = wanted.iter().copied().filter(speaks);
+        let is_built = crate::loader::registered::is_built;
+        let built = spoken.filter(|transport| target.descriptor.lacking(run_over(*transport), is_built).is_none());
         let mut grounds = Vec::new();
         for transport in built {
             let usual = if transport == Transport::Sse { Revision::R20241105 } else { Revision::NEWEST_HANDSHAKE };
             let revision = narrowing.revision.unwrap_or(usual);
-            let scripts = scripts(transport, revision, &narrowing.scripts)?;
+            let scripts = scripts(transport, run_over(transport).home(), revision, &narrowing.scripts)?;
             if !scripts.is_empty() {
                 grounds.push(Ground { transport, revision, scripts });
             }
@@ -137,13 +146,22 @@ impl Palette {
                 wanted.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
             )));
         }
-        let promises = target.promises(grounds[0].transport);
-        Ok(Self { grounds, places: places(&promises), offered: Optional::ALL.into(), is_polite: narrowing.is_polite })
+        let mut promises = target.promises(grounds[0].transport);
+        if is_simulated {
+            promises.contexts = vec![ContextKind::Task];
+        }
+        let (places, offered, is_polite) = (places(&promises), Optional::ALL.into(), narrowing.is_polite);
+        Ok(Self { grounds, places, offered, is_polite, has_process: !is_simulated })
     }
 }
 
-/// The scripts that fit a ground.
-fn scripts(transport: Transport, revision: Revision, wanted: &[String]) -> Result<Vec<ScriptFacts>, RunError> {
+/// The scripts that fit a ground whose servers have this home.
+fn scripts(
+    transport: Transport,
+    home: ServerHome,
+    revision: Revision,
+    wanted: &[String],
+) -> Result<Vec<ScriptFacts>, RunError> {
     // A script that deviates in what only some revisions have is in scenarios of those revisions alone.
     let mut revisions: BTreeMap<String, BTreeSet<Revision>> = BTreeMap::new();
     for scenario in shipped_scenarios()? {
@@ -158,7 +176,7 @@ fn scripts(transport: Transport, revision: Revision, wanted: &[String]) -> Resul
         let counted = if revision == Revision::R20241105 { Revision::R20250326 } else { revision };
         let is_of_revision = revisions.get(name).is_none_or(|known| known.contains(&counted));
         let script = shipped(name)?;
-        if is_wanted && is_of_revision && fits(&script, transport, revision) {
+        if is_wanted && is_of_revision && fits(&script, transport, home, revision) {
             found.push(ScriptFacts::of(&script));
         }
     }
@@ -166,12 +184,12 @@ fn scripts(transport: Transport, revision: Revision, wanted: &[String]) -> Resul
     Ok(found)
 }
 
-fn fits(script: &Script, transport: Transport, revision: Revision) -> bool {
+fn fits(script: &Script, transport: Transport, home: ServerHome, revision: Revision) -> bool {
     let framing = framing_of(transport, [script]);
     let is_deaf = script.generation(1) == Some(Generation::Stateless);
     let understands = Generation::of(revision) != Generation::Handshake || !is_deaf;
     // A ground has one framing, so that two servers of a life never need two.
-    framing == transport.usual_framing() && script.fits(transport.home(), framing).is_ok() && understands
+    framing == transport.usual_framing() && script.fits(home, framing).is_ok() && understands
 }
 
 impl ScriptFacts {

@@ -1,6 +1,6 @@
 //! Lives as plans.
 
-use crate::plan::{Limits, Scenario};
+use crate::plan::{Limits, Scenario, Tier, Transport};
 use crate::run::select::{Chosen, Selected, Target, plans};
 use crate::run::{RunError, Temperaments, Variants};
 
@@ -14,14 +14,19 @@ pub(super) fn plans_of(
     settings: &LifeSettings,
     n_times: u32,
 ) -> Result<Vec<Selected>, RunError> {
+    let transports = match settings.tier {
+        Some(Tier::Simulated) => vec![Transport::SIMULATED],
+        Some(Tier::Real | Tier::Foreign) | None => life.transports.clone(),
+    };
     let variants = Variants {
-        transports: life.transports.clone(),
+        transports,
         revision: life.revisions.first().copied(),
         // A life says of each server how it ends.
         temperaments: Temperaments::AsWritten,
         repeat: n_times,
         seed: settings.seed,
         limits: settings.limits.clone(),
+        tier: settings.tier,
         ..Variants::default()
     };
     plans(&[Chosen::made(life.clone(), "")], std::slice::from_ref(target), &variants)
@@ -34,4 +39,6 @@ pub struct LifeSettings {
     pub seed: u64,
     /// Every limit.
     pub limits: Limits,
+    /// The tier; `None`: that of each loader as a process.
+    pub tier: Option<Tier>,
 }

@@ -120,7 +120,9 @@ impl Lives {
         lives
     }
 
-    fn life(&self, case: u64) -> Option<(usize, Scenario)> {
+    /// The life with this number, and the position of its loader; `None` beyond the last one.
+    #[must_use]
+    pub fn life(&self, case: u64) -> Option<(usize, Scenario)> {
         if self.n_max.is_some_and(|n_max| case >= n_max) {
             return None;
         }

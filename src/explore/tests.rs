@@ -22,7 +22,7 @@ fn target(promises: &str) -> Target {
 }
 
 fn settings() -> LifeSettings {
-    LifeSettings { seed: 7, limits: Limits::default() }
+    LifeSettings { seed: 7, limits: Limits::default(), tier: None }
 }
 
 fn is_valid(life: &Scenario, target: &Target) -> bool {
@@ -69,7 +69,7 @@ fn two_seeds_draw_different_lives() {
 fn a_user_narrows_the_lives_and_a_loader_that_lacks_a_step_has_none() {
     let target = target("contexts = [\"task\"]");
     let scripts = vec!["polite".to_owned(), "hold-call".to_owned()];
-    let narrowing = Narrowing { transports: vec![Transport::Http], revision: None, scripts, is_polite: true };
+    let narrowing = Narrowing { transports: vec![Transport::Http], scripts, is_polite: true, ..Narrowing::default() };
     let mut palette = Palette::of(&target, &narrowing).unwrap();
     palette.offered = [Optional::List].into();
     for case in 0..200 {

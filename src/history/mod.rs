@@ -92,6 +92,18 @@ impl History {
         Self { header, events }
     }
 
+    /// The text of `history.jsonl`.
+    #[must_use]
+    pub fn to_jsonl(&self) -> String {
+        let mut text = serde_json::to_string(&self.header).expect("a header has string keys only");
+        text.push('\n');
+        for event in &self.events {
+            text.push_str(&event_to_line(event));
+            text.push('\n');
+        }
+        text
+    }
+
     /// The facts that hold for the whole plan.
     #[must_use]
     pub fn header(&self) -> &Header {

@@ -1,7 +1,9 @@
 //! The end of a host: by itself, or by force once its longest life is over.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::history::{Channel, EventKind};
 use crate::host::exits::record_exits;
@@ -87,7 +89,7 @@ impl Ending<'_> {
         if servers.is_empty() {
             stage.endpoint.no_mock_left(grace).await;
         } else {
-            await_quiet_wire(&stage.recorder, supervised, After::Exit, deadline).await;
+            await_quiet_wire(&stage.recorder, || supervised.is_lost(), After::Exit, deadline).await;
         }
         let is_over = || stage.environment.is_interrupted();
         let left = await_vanishing(supervised, deadline, is_over, |process| !process.is_zombie()).await;
@@ -101,7 +103,7 @@ impl Ending<'_> {
 
     /// Records the errors on the host's stderr.
     pub(super) fn scan_stderr(self) {
-        let bytes = read_head(&self.stage.stderr, STDERR_BYTES_MAX);
+        let bytes = self.stage.stderr.as_ref().map(|stderr| read_head(stderr, STDERR_BYTES_MAX)).unwrap_or_default();
         for text in errors_in(&String::from_utf8_lossy(&bytes)) {
             self.stage.note_system(EventKind::ErrorReported { channel: Channel::Stderr, text, code: Vec::new() });
         }

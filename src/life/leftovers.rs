@@ -1,6 +1,8 @@
 //! The processes that a subject leaves behind.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::history::ProcessId;
 use crate::record::{CHILD_OF, RecorderEndpoint};

@@ -1,7 +1,7 @@
 //! Runs one program under test, from its start to its recorded end. The code calls this a life.
 //!
 //! Start at [`record_life`]: it opens a [`Stage`], lets a [`Subject`] live on it, and returns the history. The subjects are
-//! the loaders of [`drive`](crate::drive) and the applications and conformance clients of [`host`](crate::host). Nothing here judges.
+//! the loaders of [`drive`](crate::drive), the same as tasks of this thread ([`simulate`](crate::simulate)), and the applications and conformance clients of [`host`](crate::host). Nothing here judges.
 
 mod delay;
 mod environment;
@@ -31,5 +31,5 @@ pub use preflight::{Preflight, Probe, preflight};
 pub use servers::Servers;
 pub(crate) use stage::ms;
 pub use stage::{Setup, Stage};
-pub use subject::{Led, LifeError, Lived, Subject, record_life};
+pub use subject::{Led, LifeError, Lived, Subject, record_life, record_near_life};
 pub(crate) use wire::{After, await_quiet_wire};

@@ -78,12 +78,15 @@ impl Servers {
     pub(crate) async fn kill(
         &mut self,
         endpoint: &RecorderEndpoint,
-        supervised: &Supervised,
+        supervised: Option<&Supervised>,
         mock: &MockFacts,
     ) -> Result<Signalled, SuperviseError> {
         match self.transport.home() {
             ServerHome::OwnProcess => Ok(self.running.get_mut(&mock.server).map_or(Signalled::Gone, HttpServer::kill)),
-            ServerHome::ClientChild => supervised.signal(Some(mock.pid), "KILL").await,
+            ServerHome::ClientChild => match supervised {
+                Some(supervised) => supervised.signal(Some(mock.pid), "KILL").await,
+                None => Ok(Signalled::Gone),
+            },
             ServerHome::ClientProcess => Ok(if endpoint.kill(mock) { Signalled::Sent } else { Signalled::Gone }),
         }
     }

@@ -41,9 +41,9 @@ pub struct Stage<'a> {
     pub(crate) endpoint: RecorderEndpoint,
     pub(crate) adapter_token: String,
     mock_token: String,
-    /// The subject's stderr, opened before the subject starts.
-    pub(crate) stderr: File,
-    _sampler: DelaySampler,
+    /// The subject's stderr, opened before the subject starts; `None` for one without a process.
+    pub(crate) stderr: Option<File>,
+    _sampler: Option<DelaySampler>,
 }
 
 impl<'a> Stage<'a> {
@@ -55,10 +55,23 @@ impl<'a> Stage<'a> {
             hello_limit: setup.header.limits.hello,
             mocks: setup.mocks,
         };
-        let stderr = create_outputs(&setup.directory)?;
+        let stderr = Some(create_outputs(&setup.directory)?);
         let endpoint = RecorderEndpoint::open(recorder.clone(), options).await?;
-        let _sampler = DelaySampler::start(recorder.clone());
+        let _sampler = Some(DelaySampler::start(recorder.clone()));
         Ok(Self { environment, recorder, endpoint, adapter_token, mock_token, stderr, _sampler })
+    }
+
+    /// A stage for a subject that is tasks of this thread. Nobody else can reach it, so it needs no secrets.
+    pub(super) fn near(setup: Setup, environment: &'a RunEnvironment, recorder: Recorder) -> Self {
+        let (adapter_token, mock_token) = (String::new(), String::new());
+        let options = EndpointOptions {
+            adapter_token: String::new(),
+            mock_token: String::new(),
+            hello_limit: setup.header.limits.hello,
+            mocks: setup.mocks,
+        };
+        let endpoint = RecorderEndpoint::near(recorder.clone(), options);
+        Self { environment, recorder, endpoint, adapter_token, mock_token, stderr: None, _sampler: None }
     }
 
     /// The address and the token with which a mock reaches the recorder.

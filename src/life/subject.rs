@@ -40,6 +40,12 @@ pub enum LifeError {
     /// A mock over HTTP did not start.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// No loader of this executable has the name.
+    #[error("found no loader {name:?} in this executable")]
+    NoLoader {
+        /// The name.
+        name: String,
+    },
     /// The supervisor did not start the subject.
     #[error(transparent)]
     Supervise(#[from] SuperviseError),
@@ -86,6 +92,25 @@ pub async fn record_life(subject: &impl Subject, environment: &RunEnvironment) -
     }
     let unwritten = recorder.take_unwritten().or(uncreated);
     Lived { history: recorder.take_history(), cpu, start, redacted, unwritten }
+}
+
+/// As [`record_life`], for a subject that is tasks of this thread. It writes no files, and the history keeps its secrets.
+///
+/// Call it inside the runtime of the subject, while a [`VirtualClock`](crate::record::VirtualClock) exists.
+pub async fn record_near_life(subject: &impl Subject, environment: &RunEnvironment) -> Lived {
+    let setup = subject.setup();
+    let recorder = Recorder::unwritten(setup.header.clone());
+    let mut servers = Servers::new(setup.transport, setup.framing);
+    let stage = Stage::near(setup, environment, recorder.clone());
+    let start = match subject.live(&stage, &mut servers).await {
+        Ok(Led { start, .. }) => Some(start),
+        Err(error) => {
+            stage.note_failed(error.to_string());
+            None
+        }
+    };
+    recorder.note(Source::Driver, EventKind::PlanEnded {});
+    Lived { history: recorder.take_history(), cpu: None, start, redacted: BTreeMap::new(), unwritten: None }
 }
 
 async fn on_stage(

@@ -1,16 +1,16 @@
 //! The open sockets and sessions between a subject and its HTTP servers.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+
+use tokio::time::Instant;
 
 use crate::history::{ConnectionId, Event, EventKind, LinkPeer, SocketId};
 use crate::record::Recorder;
-use crate::supervise::Supervised;
 
 /// Waits until no socket between a subject and its HTTP servers is open, at most until `deadline`.
 ///
 /// After a close it also waits for the end of each session that the subject has not asked a server to delete.
-pub(crate) async fn await_quiet_wire(recorder: &Recorder, supervised: &Supervised, after: After, deadline: Instant) {
+pub(crate) async fn await_quiet_wire(recorder: &Recorder, is_lost: impl Fn() -> bool, after: After, deadline: Instant) {
     loop {
         let from = recorder.n_events();
         let mut wire = OpenWire::default();
@@ -19,7 +19,7 @@ pub(crate) async fn await_quiet_wire(recorder: &Recorder, supervised: &Supervise
             false
         });
         let left = deadline.saturating_duration_since(Instant::now());
-        if wire.is_quiet(after) || left.is_zero() || supervised.is_lost() {
+        if wire.is_quiet(after) || left.is_zero() || is_lost() {
             return;
         }
         // Any new event may have changed the state.

@@ -25,6 +25,12 @@ pub trait Connector: Send + Sync {
     /// # Errors
     /// `ConnectionRefused` when that server has ended.
     fn socket(&self, address: &MemoryAddress) -> io::Result<DuplexStream>;
+
+    /// Whether loader and servers are tasks of one thread, in virtual time. A loader must then start no thread and no runtime: its
+    /// tasks belong on the runtime in which it is created.
+    fn is_simulated(&self) -> bool {
+        false
+    }
 }
 
 /// The client's ends of a server's pipes. Each carries one direction; dropping an end closes that direction.

@@ -26,6 +26,37 @@ impl fmt::Display for ShutdownBehaviour {
     }
 }
 
+/// How the program of a loader runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tier {
+    /// A Rust loader in a plan process, in real time.
+    #[default]
+    Real,
+    /// A loader in another program that speaks the adapter protocol, in real time.
+    Foreign,
+    /// A Rust loader whose program is tasks of one thread, in virtual time.
+    Simulated,
+}
+
+impl Tier {
+    /// Its name on the command line and in files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Real => "real",
+            Self::Foreign => "foreign",
+            Self::Simulated => "simulated",
+        }
+    }
+
+    /// Whether it is the usual one, which a plan file does not name.
+    #[must_use]
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// One plan, with everything that is needed to run it again. A run writes it as `plan.toml` into the plan's folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -42,6 +73,9 @@ pub struct Plan {
     pub revision: Revision,
     /// Shutdown behaviour of every server for which the scenario sets none.
     pub server: ShutdownBehaviour,
+    /// How the program of the loader runs.
+    #[serde(default, skip_serializing_if = "Tier::is_usual")]
+    pub tier: Tier,
     /// Seed of all random choices.
     pub seed: u64,
     /// The promises of the loader on this stack and transport.

@@ -25,7 +25,7 @@ pub use baseline::{Baseline, BaselineEntry};
 pub use descriptor::{Descriptor, Feature, Known, Lane};
 pub use framing::Framing;
 pub use host::{HOST_LIMITS, HostDo, HostPlan, HostStep, PageAction, host_limit};
-pub use identity::{Plan, ShutdownBehaviour};
+pub use identity::{Plan, ShutdownBehaviour, Tier};
 pub use input::{InputError, TEXT_BYTES_MAX, open_text, read_text};
 pub use limits::{DurationError, LIMITS, LimitInfo, Limits, parse_duration};
 pub use own_script::OwnScript;

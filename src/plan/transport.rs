@@ -96,6 +96,9 @@ impl Transport {
     /// The transports of a run whose user names none: all but `sse`, which is outdated.
     pub const USUAL: [Self; 3] = [Self::Memory, Self::Stdio, Self::Http];
 
+    /// The only transport of the simulated tier, which has no processes.
+    pub const SIMULATED: Self = Self::Memory;
+
     /// The transport with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {

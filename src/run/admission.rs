@@ -64,6 +64,12 @@ impl Jobs {
         }
     }
 
+    /// Most plans at once that never wait.
+    #[must_use]
+    pub fn max_busy(self) -> usize {
+        self.max().min(n_cores())
+    }
+
     /// Most plans at once.
     #[must_use]
     pub fn max(self) -> usize {

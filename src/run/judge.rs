@@ -41,7 +41,12 @@ pub(crate) struct JudgedLife {
 
 /// Lets a subject live, and judges its history. `repeat` is the command line that does the same again.
 pub(crate) async fn live_and_judge(subject: &impl Subject, environment: &RunEnvironment, repeat: String) -> JudgedLife {
-    let Lived { history, cpu, start, redacted, unwritten } = record_life(subject, environment).await;
+    judge_lived(record_life(subject, environment).await, repeat)
+}
+
+/// Judges the history of a life that is over.
+pub(crate) fn judge_lived(lived: Lived, repeat: String) -> JudgedLife {
+    let Lived { history, cpu, start, redacted, unwritten } = lived;
     JudgedLife { judged: JudgedHistory::new(history, repeat), cpu, start, redacted, unwritten }
 }
 

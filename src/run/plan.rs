@@ -13,13 +13,14 @@ use crate::drive::PlanInput;
 use crate::foreign::words_without_secrets;
 use crate::history::Kind;
 use crate::life::{Preflight, RunEnvironment};
-use crate::plan::Plan;
+use crate::plan::{Plan, Tier};
 use crate::report::{PlanRow, RunVerdict, VerdictReport, verdicts_of};
 use crate::run::folder::RunFolder;
 use crate::run::judge::{JudgedHistory, JudgedLife, live_and_judge, write_verdict};
 use crate::run::repeat::Repeat;
 use crate::run::select::Selected;
 use crate::run::spare::{SpareFolder, is_full};
+use crate::simulate::SimulateError;
 use crate::supervise::StartKind;
 
 /// A plan that is over. Its history stays on disk only, so that memory does not grow with it.
@@ -99,21 +100,28 @@ impl PlanRunner {
         if self.environment.is_interrupted() {
             return Err(NotRun::Interrupted);
         }
-        let broken = selected.scripts.values().find_map(|script| {
-            let because = self.preflight.get(&selected.probe(script))?.clone()?;
-            Some(NotRun::BrokenMock { script: script.name().to_owned(), because })
-        });
-        broken.map_or(Ok(()), Err)?;
+        self.broken_mock(selected).map_or(Ok(()), Err)?;
         let directory = directory.as_ref().map_err(|error| NotRun::Folder(error.to_string()))?.path.clone();
+        let repeat = self.repeat.line(self.folder.path(), &selected.plan);
+        if selected.plan.tier == Tier::Simulated {
+            return self.simulated_life(selected, &directory, repeat).await;
+        }
         let input = selected.input(&self.environment.executable, directory).ok_or(NotRun::NoLaunch)?;
         let input = PlanInput { may_start_warm, ..input };
-        let repeat = self.repeat.line(self.folder.path(), &selected.plan);
         Ok(live_and_judge(&input, &self.environment, repeat).await)
+    }
+
+    /// The script of a plan that failed its preflight.
+    pub(super) fn broken_mock(&self, selected: &Selected) -> Option<NotRun> {
+        selected.scripts.values().find_map(|script| {
+            let because = self.preflight.get(&selected.probe(script))?.clone()?;
+            Some(NotRun::BrokenMock { script: script.name().to_owned(), because })
+        })
     }
 
     /// An empty folder for the files of a plan. Where the disk is full, it is among the temporary files: the program under test must not
     /// meet the full disk, because it could be blamed for what follows.
-    fn fresh_folder(&self, plan: &Plan) -> io::Result<PlanFolder> {
+    pub(super) fn fresh_folder(&self, plan: &Plan) -> io::Result<PlanFolder> {
         let shown = Plan { checkout: words_without_secrets(&plan.checkout), ..plan.clone() };
         let text = toml::to_string(&shown).expect("a plan is a table of plain values");
         let made = self.folder.plan_folder(&plan.id).and_then(|path| {
@@ -134,8 +142,9 @@ impl PlanRunner {
         Ok(PlanFolder { path, full, _spare: None })
     }
 
-    fn finish(&self, plan: &Plan, life: &JudgedLife, folder: PlanFolder, wall: Duration) -> Finished {
-        let JudgedLife { judged, cpu, start, redacted, unwritten } = life;
+    /// The row of a plan that is over, as far as it does not depend on its folder.
+    pub(super) fn told(&self, plan: &Plan, life: &JudgedLife, wall: Duration) -> PlanRow {
+        let JudgedLife { judged, cpu, redacted, .. } = life;
         let mut row = row(plan, judged.verdict().into());
         row.cpu_ms = cpu.map(ms);
         row.wall_ms = Some(ms(wall));
@@ -146,6 +155,12 @@ impl PlanRunner {
             row.text.clear();
         }
         row.redacted.clone_from(redacted);
+        row
+    }
+
+    pub(super) fn finish(&self, plan: &Plan, life: &JudgedLife, folder: PlanFolder, wall: Duration) -> Finished {
+        let JudgedLife { judged, start, unwritten, .. } = life;
+        let mut row = self.told(plan, life, wall);
         row.unwritten = folder.unwritten(unwritten.as_ref());
         let mut is_doubtful = is_doubtful(judged);
         match judged.write(&folder.path) {
@@ -171,8 +186,8 @@ impl PlanRunner {
 }
 
 /// The folder of one plan.
-struct PlanFolder {
-    path: PathBuf,
+pub(super) struct PlanFolder {
+    pub(super) path: PathBuf,
     /// Why the results folder takes no files, if it does not.
     full: Option<String>,
     /// The folder among the temporary files that takes them instead, and that goes when the plan is judged.
@@ -193,7 +208,7 @@ impl PlanFolder {
 
 /// Why a plan did not run.
 #[derive(Debug, thiserror::Error)]
-enum NotRun {
+pub(super) enum NotRun {
     #[error("the run was interrupted")]
     Interrupted,
     #[error("mock script {script} failed its own exchange: {because}")]
@@ -202,11 +217,13 @@ enum NotRun {
     Folder(String),
     #[error("the loader cannot be started")]
     NoLaunch,
+    #[error(transparent)]
+    Simulated(#[from] SimulateError),
 }
 
 impl Finished {
     /// A plan that did not start because of an interruption. One line reports all such plans.
-    fn interrupted(plan: &Plan) -> Self {
+    pub(super) fn interrupted(plan: &Plan) -> Self {
         let mut finished = Self::without_run(plan, RunVerdict::Inconclusive, NotRun::Interrupted.to_string());
         finished.row.text.clear();
         finished.row.is_interrupted = true;

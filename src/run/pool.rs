@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use tokio::task::JoinSet;
 
 use crate::check::Verdict;
 use crate::life::{Preflight, RunEnvironment, preflight};
+use crate::plan::Tier;
 use crate::report::RunVerdict;
 use crate::run::admission::{Admission, Jobs};
 use crate::run::folder::RunFolder;
@@ -23,6 +25,16 @@ const SPARES_LIMIT: Duration = Duration::from_secs(2);
 /// The invariant that measures CPU time.
 const IDLE_WITHOUT_CPU: &str = "idle-without-cpu";
 
+/// Which plans of the simulated tier keep their folders. Writing one takes longer than such a plan.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Keeps {
+    /// Every plan.
+    #[default]
+    All,
+    /// Those with a finding.
+    Findings,
+}
+
 /// How a run's plans are run.
 pub struct Pool<'a> {
     pub folder: Arc<RunFolder>,
@@ -32,6 +44,8 @@ pub struct Pool<'a> {
     pub repeat: Repeat,
     /// Whether every plan starts its loader as a new process.
     pub fresh: bool,
+    /// Which simulated plans keep their folders. All others do.
+    pub keeps: Keeps,
     /// Called with a line about every loader that cannot start warm.
     pub notify: Notify<'a>,
     /// Called with every plan that is over.
@@ -47,20 +61,14 @@ impl Pool<'_> {
     /// Like [`run`](Self::run), for one of several runs: `probed` has the scripts that passed their preflight before, and gets
     /// those of this run.
     pub async fn run_after(&self, selected: &[Selected], probed: &mut Preflight) -> Vec<Finished> {
-        let scripts = selected
-            .iter()
-            .filter(|one| one.misfit.is_none())
-            .flat_map(|one| one.scripts.values().map(move |script| (one.probe(script), script.clone())));
-        let new: BTreeMap<_, _> = scripts.filter(|(probe, _)| !probed.contains_key(probe)).collect();
-        probed.extend(preflight(&new, &self.environment).await);
+        if self.keeps == Keeps::Findings && selected.iter().all(|one| one.plan.tier == Tier::Simulated) {
+            return self.simulate(selected, probed).await;
+        }
+        self.probe(selected.iter().filter(|one| one.misfit.is_none()), probed).await;
         let preflight = Arc::new(probed.clone());
         let reaper = self.environment.reaper.with_spares();
-        let runner = PlanRunner {
-            folder: Arc::clone(&self.folder),
-            environment: RunEnvironment { reaper: reaper.clone(), ..self.environment.clone() },
-            preflight,
-            repeat: self.repeat.clone(),
-        };
+        let environment = RunEnvironment { reaper: reaper.clone(), ..self.environment.clone() };
+        let runner = self.runner(environment, preflight);
         let mut finished = self.run_all(selected, &runner).await;
         reaper.end_spares(SPARES_LIMIT).await;
         // A plan that runs again runs alone, below a supervisor of its own.
@@ -72,6 +80,33 @@ impl Pool<'_> {
         }
         unavailable_where_damaged(selected, &mut finished);
         finished
+    }
+
+    /// Makes the exchange with each script of these plans that had none before.
+    async fn probe(&self, selected: impl Iterator<Item = &Selected>, probed: &mut Preflight) {
+        let scripts =
+            selected.flat_map(|one| one.scripts.values().map(move |script| (one.probe(script), script.clone())));
+        let new: BTreeMap<_, _> = scripts.filter(|(probe, _)| !probed.contains_key(probe)).collect();
+        if !new.is_empty() {
+            probed.extend(preflight(&new, &self.environment).await);
+        }
+    }
+
+    /// Runs simulated plans, one for each core at once. Only the scripts of plans with findings must pass their preflight: nobody
+    /// believes the others anything.
+    async fn simulate(&self, selected: &[Selected], probed: &mut Preflight) -> Vec<Finished> {
+        let runner = self.runner(self.environment.clone(), Arc::default());
+        let lives = selected.iter().map(|one| runner.simulate(one));
+        let simulated: Vec<_> = stream::iter(lives).buffered(self.jobs.max_busy()).collect().await;
+        let with_findings = selected.iter().zip(&simulated).filter(|(_, one)| one.has_findings());
+        self.probe(with_findings.map(|(selected, _)| selected), probed).await;
+        let runner = self.runner(self.environment.clone(), Arc::new(probed.clone()));
+        let finished = selected.iter().zip(simulated).map(|(selected, one)| runner.keep(selected, one));
+        finished.inspect(|one| (self.on_finished)(one)).collect()
+    }
+
+    fn runner(&self, environment: RunEnvironment, preflight: Arc<Preflight>) -> PlanRunner {
+        PlanRunner { folder: Arc::clone(&self.folder), environment, preflight, repeat: self.repeat.clone() }
     }
 
     async fn run_all(&self, selected: &[Selected], runner: &PlanRunner) -> Vec<Finished> {

@@ -1,6 +1,6 @@
 //! The variants in which scenarios run.
 
-use crate::plan::{Limits, Revision, Transport};
+use crate::plan::{Limits, Revision, Tier, Transport};
 
 /// The variants that a user selects.
 #[derive(Debug, Clone)]
@@ -11,7 +11,7 @@ pub struct Variants {
     pub usual: Vec<Transport>,
     /// The protocol revision. `None` means the newest of each scenario that has a handshake.
     pub revision: Option<Revision>,
-    /// The kind of loaders. `None` means both.
+    /// The kind of loaders, or the simulated tier. `None` means both kinds of loaders, as processes.
     pub tier: Option<Tier>,
     pub temperaments: Temperaments,
     /// How often each plan runs; at least 1.
@@ -48,13 +48,4 @@ pub enum Temperaments {
     PoliteOnly,
     /// Polite and stubborn if the scenario says nothing.
     StubbornToo,
-}
-
-/// Kinds of loaders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tier {
-    /// Loaders in Rust, in a plan process.
-    Real,
-    /// Loaders in another program that speaks the adapter protocol.
-    Foreign,
 }

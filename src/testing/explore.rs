@@ -16,8 +16,8 @@ use crate::loader::registered::Registered;
 use crate::report::{FindingRow, PlanRow, RunVerdict};
 use crate::run::select::plans;
 use crate::run::{
-    Chosen, Finished, Jobs, Ownership, Pool, Repeat, RunError, RunFolder, RunProcess, Selected, Target, Temperaments,
-    Variants, check_invariant,
+    Chosen, Finished, Jobs, Keeps, Ownership, Pool, Repeat, RunError, RunFolder, RunProcess, Selected, Target,
+    Temperaments, Variants, check_invariant,
 };
 use crate::testing::binary::{PLAN_VARIABLE, in_turn, requested_jobs, target_folder, target_of, test_command};
 use crate::testing::explored::{Exploration, NotExplored};
@@ -79,6 +79,7 @@ fn perform(
         revision: options.revision,
         scripts: options.scripts.clone(),
         is_polite: options.temperaments == Temperaments::PoliteOnly,
+        tier: None,
     };
     let palette = Palette::of(&target, &narrowing)?;
     let regressions = Regressions::of(options.regressions.as_deref(), loader, caller)?;
@@ -96,6 +97,7 @@ fn perform(
         environment: environment.clone(),
         repeat,
         fresh: true,
+        keeps: Keeps::All,
         notify,
         on_finished,
     };
@@ -273,7 +275,7 @@ impl Work<'_> {
     ) -> Result<crate::explore::ExploreReport, NotExplored> {
         let options = self.options;
         let settings = CampaignSettings {
-            lives: LifeSettings { seed: self.seed.number, limits: options.limits.clone() },
+            lives: LifeSettings { seed: self.seed.number, limits: options.limits.clone(), tier: None },
             time: options.time,
             findings_max: Some(options.findings_max.max(1)),
             is_strict: self.is_strict(),

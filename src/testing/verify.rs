@@ -6,8 +6,8 @@ use crate::foreign::shown;
 use crate::loader::registered::Registered;
 use crate::report::{JSON, RunReport, told_once};
 use crate::run::{
-    Accepted, ExitReason, Finished, Ownership, Pool, Repeat, RunError, RunFolder, RunOutcome, RunProcess, Selected,
-    Variants, descriptors, known_baseline, report_of, select, write_reports,
+    Accepted, ExitReason, Finished, Keeps, Ownership, Pool, Repeat, RunError, RunFolder, RunOutcome, RunProcess,
+    Selected, Variants, descriptors, known_baseline, report_of, select, write_reports,
 };
 use crate::testing::binary::{PLAN_VARIABLE, in_turn, requested_jobs, target_folder, target_of, test_command};
 use crate::testing::{Options, Severity};
@@ -107,7 +107,7 @@ fn run(
     let environment = process.environment();
     let folder = Arc::clone(folder);
     let (notify, on_finished) = (&|_: std::fmt::Arguments<'_>| {}, &|_: &Finished| {});
-    let pool = Pool { folder, jobs, environment, repeat, fresh: true, notify, on_finished };
+    let pool = Pool { folder, jobs, environment, repeat, fresh: true, keeps: Keeps::All, notify, on_finished };
     let finished = process.finish(pool.run(selected));
     Ok(report_of(finished, false))
 }

@@ -33,6 +33,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("catalogue", &["plan"]),
     ("stack", &["catalogue", "foreign", "process_table"]),
     ("report", &["check", "history"]),
+    ("simulate", &["drive", "foreign", "history", "life", "loader", "mock", "record", "supervise"]),
     (
         "run",
         &[
@@ -49,6 +50,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "report",
             "script",
             "selftest",
+            "simulate",
             "stack",
             "supervise",
         ],

@@ -61,6 +61,7 @@ mod resumed;
 mod revisions;
 mod rig;
 mod robust;
+mod simulate;
 mod snapshots;
 mod sse;
 mod stability;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mcp_lifecheck::plan::{
-    DurationError, HOST_LIMITS, LIMITS, LimitInfo, Limits, Revision, Transport, did_you_mean, parse_duration,
+    DurationError, HOST_LIMITS, LIMITS, LimitInfo, Limits, Revision, Tier, Transport, did_you_mean, parse_duration,
 };
 use mcp_lifecheck::report::Format;
-use mcp_lifecheck::run::{Checkout, RunError, Temperaments, Tier, Variants};
+use mcp_lifecheck::run::{Checkout, RunError, Temperaments, Variants};
 
 use crate::explore::ExploreArgs;
 use crate::format::{check_format, host_format, run_format};
@@ -134,7 +134,7 @@ impl PlanArgs {
 pub(crate) struct VariantArgs {
     #[command(flatten)]
     pub plans: PlanArgs,
-    /// Kind of loaders: in Rust (real), or behind the adapter protocol (foreign).
+    /// Kind of loaders: in Rust (real), or behind the adapter protocol (foreign). Or loaders in Rust as tasks of one thread, with virtual time (simulated).
     #[arg(long, value_name = "TIER")]
     pub tier: Option<TierArg>,
     /// Run only polite servers.
@@ -157,10 +157,7 @@ impl VariantArgs {
             (false, true) => Temperaments::StubbornToo,
             (false, false) => Temperaments::Usual,
         };
-        let tier = self.tier.map(|tier| match tier {
-            TierArg::Real => Tier::Real,
-            TierArg::Foreign => Tier::Foreign,
-        });
+        let tier = self.tier.map(TierArg::tier);
         let transports = self.plans.transport.clone();
         let (revision, repeat, seed) = (self.plans.revision, self.repeat, self.plans.seed);
         Variants { transports, revision, tier, temperaments, repeat, seed, limits, ..Variants::default() }
@@ -393,6 +390,18 @@ fn one_of<const N: usize>(transports: [Transport; N]) -> impl TypedValueParser<V
 pub(crate) enum TierArg {
     Real,
     Foreign,
+    Simulated,
+}
+
+impl TierArg {
+    /// The tier that it names.
+    pub(crate) fn tier(self) -> Tier {
+        match self {
+            Self::Real => Tier::Real,
+            Self::Foreign => Tier::Foreign,
+            Self::Simulated => Tier::Simulated,
+        }
+    }
 }
 
 /// The output format of a command without reports.

@@ -9,6 +9,7 @@ use mcp_lifecheck::loader::registered::is_built;
 use mcp_lifecheck::plan::Feature;
 use mcp_lifecheck::run::{ExitReason, RunError, interrupting_signals};
 use mcp_lifecheck::selftest::adapter_schema;
+use mcp_lifecheck::simulate::ReplayStrength;
 use mcp_lifecheck::stack::{Browser, BrowserError, Provisioned, Stack, StackError, is_interrupted, watch_interruption};
 
 use crate::args::DoctorArgs;
@@ -57,6 +58,7 @@ pub(crate) fn doctor(arguments: &DoctorArgs, parent: Option<OwnedFd>) -> Result<
     let table = if children.exists() { "by children lists" } else { "UNAVAILABLE: the kernel keeps no children lists" };
     say(&format!("process table  {table}"))?;
     say("replay         repeats the steps and gates of a plan in their order, not the exact times")?;
+    say(&format!("simulated tier {}", ReplayStrength::of_this_build()))?;
     let failed = arguments.provision && !all_available;
     Ok(if failed { ExitReason::Inconclusive } else { ExitReason::Conforms })
 }

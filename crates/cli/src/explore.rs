@@ -16,9 +16,10 @@ use mcp_lifecheck::explore::{
 };
 use mcp_lifecheck::run::select::Notify;
 use mcp_lifecheck::run::{
-    ExitReason, Finished, Jobs, Ownership, Pool, Repeat, RunError, RunFolder, RunProcess, select,
+    ExitReason, Finished, Jobs, Keeps, Ownership, Pool, Repeat, RunError, RunFolder, RunProcess, select,
 };
 
+use crate::args::TierArg;
 pub(crate) use crate::explore::args::ExploreArgs;
 use crate::lost::{complain_of_loss, told};
 use crate::print::{complain, say};
@@ -40,6 +41,7 @@ pub(crate) fn explore(arguments: &ExploreArgs, parent: Option<OwnedFd>) -> Resul
         revision: arguments.plans.revision,
         scripts: arguments.script.clone(),
         is_polite: arguments.polite_only,
+        tier: arguments.tier.map(TierArg::tier),
     };
     let (shard, shard_from) = shard(arguments)?;
     let palettes =
@@ -50,23 +52,27 @@ pub(crate) fn explore(arguments: &ExploreArgs, parent: Option<OwnedFd>) -> Resul
     let progress = Shown::new(arguments);
     let nothing = |_: &Finished| {};
     let notify = |line: std::fmt::Arguments<'_>| progress.bar.suspend(|| complain(line));
-    let pool = |fresh| Pool {
+    let pool = |fresh, keeps| Pool {
         folder: Arc::clone(&folder),
         jobs: arguments.plans.jobs.map_or_else(Jobs::usual, |jobs| Jobs::Fixed(jobs as usize)),
         environment: process.environment(),
         repeat: Repeat::Replay,
         fresh,
+        keeps,
         notify: &notify,
         on_finished: &nothing,
     };
-    let (pool, alone) = (pool(arguments.fresh), pool(true));
+    // A sweep reads the histories of the lives that it varies.
+    let varying = pool(arguments.fresh, Keeps::All);
+    let kept = if arguments.out.is_some() { Keeps::All } else { Keeps::Findings };
+    let (pool, alone) = (pool(arguments.fresh, kept), pool(true, Keeps::Findings));
     let mut explored = process.finish(async {
         let source = match scenarios.as_slice() {
             [] => Source::Drawn { palettes, seed: arguments.plans.seed },
             scenarios => {
                 let events = if arguments.sweep.is_empty() { &SweepEvent::ALL[..] } else { &arguments.sweep };
                 let sweep = Sweep { scenarios, events, depth: arguments.depth, settings: &settings.lives };
-                sweep.listed(&pool, &targets, &palettes).await?
+                sweep.listed(&varying, &targets, &palettes).await?
             }
         };
         let usual = (scenarios.is_empty() && arguments.time.is_none()).then_some(CASES);
@@ -137,7 +143,11 @@ fn shard(arguments: &ExploreArgs) -> Result<(Shard, Option<String>), RunError> {
 
 fn settings(arguments: &ExploreArgs) -> CampaignSettings {
     CampaignSettings {
-        lives: LifeSettings { seed: arguments.plans.seed, limits: arguments.plans.limits() },
+        lives: LifeSettings {
+            seed: arguments.plans.seed,
+            limits: arguments.plans.limits(),
+            tier: arguments.tier.map(TierArg::tier),
+        },
         time: arguments.time,
         findings_max: None,
         is_strict: arguments.strict,

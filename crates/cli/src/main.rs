@@ -5,6 +5,8 @@ mod aside;
 mod check;
 mod client;
 mod doctor;
+#[cfg(target_os = "linux")]
+mod entropy;
 mod explain;
 mod explore;
 mod format;

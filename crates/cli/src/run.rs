@@ -11,8 +11,9 @@ use mcp_lifecheck::plan::{InputError, Plan, read_text};
 use mcp_lifecheck::report::{Comparison, PlanRow, RunReport, RunVerdict, causes_text, told_once};
 use mcp_lifecheck::run::select::Versus;
 use mcp_lifecheck::run::{
-    Accepted, Chosen, ExitReason, Finished, Jobs, Ownership, Pool, Repeat, RunError, RunFolder, RunOutcome, RunProcess,
-    Selected, Target, Variants, descriptors, interrupting_signals, read_baseline, report_of, select, write_reports,
+    Accepted, Chosen, ExitReason, Finished, Jobs, Keeps, Ownership, Pool, Repeat, RunError, RunFolder, RunOutcome,
+    RunProcess, Selected, Target, Variants, descriptors, interrupting_signals, read_baseline, report_of, select,
+    write_reports,
 };
 use mcp_lifecheck::stack::watch_interruption;
 use serde_json::Value;
@@ -188,7 +189,7 @@ async fn run_all(
     let (folder, repeat) = (Arc::clone(folder), Repeat::Replay);
     let environment = environment.clone();
     let notify = &|line: std::fmt::Arguments<'_>| progress.suspend(|| complain(line));
-    let pool = Pool { folder, jobs, environment, repeat, fresh, notify, on_finished: &finished_one };
+    let pool = Pool { folder, jobs, environment, repeat, fresh, keeps: Keeps::All, notify, on_finished: &finished_one };
     let finished = pool.run(selected).await;
     progress.finish_and_clear();
     finished

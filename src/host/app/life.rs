@@ -211,7 +211,7 @@ impl<'a> ApplicationLife<'a> {
         let from = self.ending.stage.recorder.n_events();
         self.note(EventKind::SignalSent { signal: "KILL".to_owned(), target: format!("server:{server}") });
         let Ending { stage, supervised, .. } = self.ending;
-        let sent = self.servers.kill(&stage.endpoint, supervised, mock).await;
+        let sent = self.servers.kill(&stage.endpoint, Some(supervised), mock).await;
         if !matches!(sent, Ok(Signalled::Sent)) {
             return StepEnd::Skipped(format!("server {server} is gone already"));
         }

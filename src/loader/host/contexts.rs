@@ -6,16 +6,13 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::thread::JoinHandle;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 
 use crate::loader::host::command::{Flavour, PlaceNames};
-
-/// One piece of work for a context.
-pub(super) type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
+use crate::loader::host::operate::Job;
 
 /// Number of threads that drive the main runtime.
 const MAIN_WORKERS: usize = 2;
@@ -96,7 +93,7 @@ impl Contexts {
     }
 }
 
-async fn work(mut queue: mpsc::UnboundedReceiver<Job>) {
+pub(super) async fn work(mut queue: mpsc::UnboundedReceiver<Job>) {
     while let Some(job) = queue.recv().await {
         job.await;
     }

@@ -1,29 +1,75 @@
-//! The reports of a plan process: scopes, panics and operations.
+//! The reports of a hosted loader: scopes, panics and operations.
 
+use std::cell::RefCell;
 use std::panic::Location;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Once, OnceLock};
 
 use serde_json::{Map, Value, json};
 
-use crate::history::{Channel, CodeLine, EventKind, Leaving, OpId, ScopeForm, ScopeId};
+use crate::history::{self, Channel, CodeLine, EventKind, Leaving, OpId, ScopeForm, ScopeId};
 use crate::loader::host::numbering::Numbering;
 use crate::loader::scopes::{self, ScopeSink};
 use crate::loader::target::Failure;
-use crate::record::Link;
+use crate::record::{Completion, Link, NearAdapter};
 
 /// Maximum size of a reported text, in bytes.
 const TEXT_BYTES_MAX: usize = 16 << 10;
 
-/// Reports over the link. The recorder stores each report before the call returns. Cheap to clone.
+/// Where reports go. The recorder stores each before the call returns.
+pub(super) trait Outlet: Send + Sync {
+    /// Reports an event.
+    fn event(&self, kind: &EventKind);
+    /// Reports how a command ended.
+    fn completed(&self, id: u32, ended: &Ended);
+}
+
+/// Reports to an outlet. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Reporter {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    link: Link,
+    outlet: Box<dyn Outlet>,
     numbering: Numbering,
+}
+
+impl Outlet for Link {
+    fn event(&self, kind: &EventKind) {
+        // If the link is lost, the link's own thread ends this process.
+        let _ = self.journal(kind);
+    }
+
+    fn completed(&self, id: u32, ended: &Ended) {
+        let (name, value) = match ended {
+            Ended::Ok(answer) => ("ok", answer.clone()),
+            Ended::Failed(failure) => ("failed", json!({ "type": failure.kind, "message": shorten(&failure.message) })),
+            Ended::Cancelled => ("cancelled", Value::Bool(true)),
+        };
+        let fields = [("id".to_owned(), Value::from(id)), (name.to_owned(), value)];
+        // If the link is lost, the link's own thread ends this process.
+        let _ = self.report(Map::from_iter(fields));
+    }
+}
+
+impl Outlet for NearAdapter {
+    fn event(&self, kind: &EventKind) {
+        Self::event(self, kind);
+    }
+
+    fn completed(&self, id: u32, ended: &Ended) {
+        let completion = match ended {
+            Ended::Ok(answer) => Completion::Ok(answer.clone()),
+            Ended::Failed(failure) => Completion::Failed(history::Failure {
+                kind: failure.kind.clone(),
+                message: shorten(&failure.message),
+                code: Vec::new(),
+            }),
+            Ended::Cancelled => Completion::Cancelled,
+        };
+        self.complete(id, completion);
+    }
 }
 
 /// How one command ended.
@@ -34,8 +80,8 @@ pub(super) enum Ended {
 }
 
 impl Reporter {
-    pub(super) fn new(link: Link) -> Self {
-        Self { inner: Arc::new(Inner { link, numbering: Numbering::default() }) }
+    pub(super) fn new(outlet: Box<dyn Outlet>) -> Self {
+        Self { inner: Arc::new(Inner { outlet, numbering: Numbering::default() }) }
     }
 
     /// Numbers the calling thread. The main thread calls this first, so it always has number 1.
@@ -49,16 +95,7 @@ impl Reporter {
     }
 
     pub(super) fn completed(&self, id: u32, ended: &Ended) {
-        let (name, value) = match ended {
-            Ended::Ok(answer) => ("ok", answer.clone()),
-            Ended::Failed(failure) => ("failed", json!({ "type": failure.kind, "message": shorten(&failure.message) })),
-            Ended::Cancelled => ("cancelled", Value::Bool(true)),
-        };
-        let mut fields = Map::new();
-        fields.insert("id".to_owned(), Value::from(id));
-        fields.insert(name.to_owned(), value);
-        // If the link is lost, the link's own thread ends this process.
-        let _ = self.inner.link.report(fields);
+        self.inner.outlet.completed(id, ended);
     }
 
     pub(super) fn error(&self, channel: Channel, text: &str, at: Option<&Location<'_>>) {
@@ -66,8 +103,7 @@ impl Reporter {
     }
 
     fn event(&self, kind: &EventKind) {
-        // If the link is lost, the link's own thread ends this process.
-        let _ = self.inner.link.journal(kind);
+        self.inner.outlet.event(kind);
     }
 
     /// Reports every panic of this process, even one that the loader catches.
@@ -83,6 +119,36 @@ impl Reporter {
                 reporter.error(Channel::Panic, &panic.to_string(), panic.location());
             }
         }));
+    }
+
+    /// Reports every panic of this thread until the guard is dropped, and prints none of them.
+    pub(super) fn report_panics_here(&self) -> PanicsHere {
+        static INSTALLED: Once = Once::new();
+        INSTALLED.call_once(|| {
+            let default = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |panic| match HERE.with_borrow(Clone::clone) {
+                Some(reporter) => reporter.error(Channel::Panic, &panic.to_string(), panic.location()),
+                None => default(panic),
+            }));
+        });
+        HERE.set(Some(self.clone()));
+        PanicsHere { _private: () }
+    }
+}
+
+thread_local! {
+    /// The reporter of this thread's panics.
+    static HERE: RefCell<Option<Reporter>> = const { RefCell::new(None) };
+}
+
+/// While it exists, the panics of its thread are reported.
+pub struct PanicsHere {
+    _private: (),
+}
+
+impl Drop for PanicsHere {
+    fn drop(&mut self) {
+        HERE.set(None);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Why nothing was selected.
 
-use crate::plan::{Revision, Scenario, Transport};
+use crate::plan::{Revision, Scenario, Tier, Transport};
 use crate::run::Variants;
 use crate::run::select::chosen::Chosen;
 use crate::run::select::plans::{is_of_tier, misfit};
@@ -15,7 +15,11 @@ pub fn why_nothing(scenarios: &[Chosen], targets: &[Target], variants: &Variants
     if !targets.iter().any(|target| is_of_tier(target, variants.tier)) {
         return "no chosen loader is of the selected tier".to_owned();
     }
-    let wanted = if variants.transports.is_empty() { &variants.usual } else { &variants.transports };
+    let wanted: &[Transport] = match (variants.tier, variants.transports.as_slice()) {
+        (Some(Tier::Simulated), _) => &[Transport::SIMULATED],
+        (_, []) => &variants.usual,
+        (_, named) => named,
+    };
     let speaks = |scenario: &Scenario| wanted.iter().any(|one| scenario.revision(*one, variants.revision).is_some());
     if !scenarios.iter().any(|chosen| speaks(&chosen.scenario)) {
         return match variants.revision {

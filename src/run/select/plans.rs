@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use crate::drive::{LoaderLaunch, PlanInput};
 use crate::life::Probe;
 use crate::loader::registered::is_built;
-use crate::plan::{Lane, Limits, Plan, Revision, Scenario, ServerSpec, ShutdownBehaviour, Transport};
+use crate::plan::{
+    ContextKind, Lane, Plan, Promises, Revision, Scenario, ServerSpec, ShutdownBehaviour, Tier, Transport,
+};
 use crate::run::select::chosen::Chosen;
 use crate::run::select::scripts::scripts_of;
 use crate::run::select::target::{Launch, Target};
-use crate::run::{RunError, Temperaments, Tier, Variants};
+use crate::run::{RunError, Temperaments, Variants};
 use crate::script::{Generation, Script, framing_of_plan};
+use crate::simulate::SimulatedLife;
 
 /// One selected plan. It lacks only its folder and the executable.
 #[derive(Debug, Clone)]
@@ -42,6 +45,13 @@ impl Selected {
         (self.probed_over(), name)
     }
 
+    /// The life of a plan in the simulated tier. `None` if the loader cannot be created here.
+    pub fn simulated(&self) -> Option<SimulatedLife> {
+        let Launch::PlanProcess(loader) = self.target.launch.as_ref().ok()? else { return None };
+        let launch = LoaderLaunch { command: Vec::new(), directory: None, env: BTreeMap::new() };
+        Some(SimulatedLife { input: self.launched(launch, PathBuf::new()), loader: loader.clone() })
+    }
+
     /// The input of the driver. `None` if the loader cannot be started here.
     pub fn input(&self, executable: &Path, directory: PathBuf) -> Option<PlanInput> {
         let launch = match self.target.launch.as_ref().ok()? {
@@ -53,14 +63,18 @@ impl Selected {
                 LoaderLaunch { command, directory: None, env: BTreeMap::new() }
             }
         };
-        Some(PlanInput {
+        Some(self.launched(launch, directory))
+    }
+
+    fn launched(&self, launch: LoaderLaunch, directory: PathBuf) -> PlanInput {
+        PlanInput {
             plan: self.plan.clone(),
             scenario: self.scenario.clone(),
             scripts: self.scripts.clone(),
             launch,
             directory,
             may_start_warm: false,
-        })
+        }
     }
 }
 
@@ -78,8 +92,7 @@ pub fn plans(scenarios: &[Chosen], targets: &[Target], variants: &Variants) -> R
                 check_generations(scenario, &scripts, revision)?;
                 for server in shutdown_behaviours(scenario, target, transport, variants) {
                     for repeat in 1..=variants.repeat {
-                        let mut plan =
-                            plan_of(scenario, target, transport, revision, server, variants.seed, &variants.limits);
+                        let mut plan = plan_of(scenario, target, transport, revision, server, variants);
                         plan.places = scenario.moves(&plan.promises.contexts);
                         plan.scenario_text = file.as_ref().map(|(_, text)| text.clone());
                         if variants.repeat > 1 {
@@ -103,7 +116,7 @@ pub fn plans(scenarios: &[Chosen], targets: &[Target], variants: &Variants) -> R
 pub(super) fn is_of_tier(target: &Target, tier: Option<Tier>) -> bool {
     match tier {
         None => true,
-        Some(Tier::Real) => target.descriptor.lane == Lane::Rust,
+        Some(Tier::Real | Tier::Simulated) => target.descriptor.lane == Lane::Rust,
         Some(Tier::Foreign) => target.descriptor.lane != Lane::Rust,
     }
 }
@@ -114,9 +127,13 @@ fn plan_of(
     transport: Transport,
     revision: Revision,
     server: ShutdownBehaviour,
-    seed: u64,
-    limits: &Limits,
+    variants: &Variants,
 ) -> Plan {
+    let tier = match (variants.tier, target.descriptor.lane) {
+        (Some(Tier::Simulated), _) => Tier::Simulated,
+        (_, Lane::Rust) => Tier::Real,
+        (_, Lane::Python | Lane::Node | Lane::Command) => Tier::Foreign,
+    };
     Plan {
         id: Plan::id_of(&scenario.name, &target.name, transport, revision, server),
         scenario: scenario.name.clone(),
@@ -124,13 +141,23 @@ fn plan_of(
         transport,
         revision,
         server,
-        seed,
-        promises: target.promises(transport),
+        tier,
+        seed: variants.seed,
+        promises: promises(target, transport, tier),
         places: BTreeMap::new(),
-        limits: limits.clone(),
+        limits: variants.limits.clone(),
         scenario_text: None,
         loader_file: target.file.as_ref().map(|file| file.display().to_string()),
         checkout: target.checkout.clone(),
+    }
+}
+
+/// The promises that apply to a plan. In the simulated tier, every context is a task.
+fn promises(target: &Target, transport: Transport, tier: Tier) -> Promises {
+    let promises = target.promises(transport);
+    match tier {
+        Tier::Real | Tier::Foreign => promises,
+        Tier::Simulated => Promises { contexts: vec![ContextKind::Task], ..promises },
     }
 }
 
@@ -142,6 +169,9 @@ fn transports(
     scripts: &BTreeMap<String, Script>,
     variants: &Variants,
 ) -> Vec<(Transport, Option<String>)> {
+    if variants.tier == Some(Tier::Simulated) {
+        return vec![simulated(target, scenario, scripts, &variants.transports)];
+    }
     if variants.transports.is_empty() {
         let all = target.descriptor.transports.iter().copied().filter(|transport| variants.usual.contains(transport));
         let fitting: Vec<_> =
@@ -159,6 +189,26 @@ fn transports(
         }
     }
     found
+}
+
+/// The one transport of the simulated tier, with the reason why it does not apply.
+fn simulated(
+    target: &Target,
+    scenario: &Scenario,
+    scripts: &BTreeMap<String, Script>,
+    wanted: &[Transport],
+) -> (Transport, Option<String>) {
+    let transport = Transport::SIMULATED;
+    if !wanted.is_empty() && !wanted.contains(&transport) {
+        return (transport, Some(format!("the simulated tier has transport {transport} alone")));
+    }
+    let beyond = || scenario.contexts.iter().find(|kind| **kind != ContextKind::Task);
+    let beyond = || {
+        beyond().map(|kind| {
+            format!("the scenario is about contexts of kind `{kind}`, and the simulated tier has tasks alone")
+        })
+    };
+    (transport, misfit(target, scenario, scripts, transport).or_else(beyond))
 }
 
 /// A target over one transport. It cannot be started if this build lacks a feature that the transport needs.

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::plan::{InputError, OwnScript, Scenario, did_you_mean, read_text};
 use crate::run::RunError;
 use crate::run::select::names::is_file_name;
-use crate::script::{Script, shipped, shipped_names};
+use crate::script::{Script, shipped, shipped_names, shipped_text};
 
 /// The script of each server of a scenario. `shown` names its file in errors.
 pub(super) fn scripts_of(scenario: &Scenario, shown: &str) -> Result<BTreeMap<String, Script>, RunError> {
@@ -48,7 +48,7 @@ fn own_script(own: &OwnScript, shown: &str) -> Result<Script, InputError> {
 
 /// The shipped script of this name.
 fn known_script(name: &str) -> Result<Option<Script>, InputError> {
-    if shipped_names().contains(&name) { shipped(name).map(Some) } else { Ok(None) }
+    if shipped_text(name).is_some() { shipped(name).map(Some) } else { Ok(None) }
 }
 
 /// Refuses a script with a gate that no step names. Its action would be held until the end.
@@ -70,7 +70,6 @@ fn check_gates(scenario: &Scenario, script: &Script) -> Result<(), InputError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::script::shipped_text;
 
     fn scenario(servers: &str, tables: &str) -> Scenario {
         let text = format!("about = \"x\"\nservers = [{servers}]\n{tables}\n[[step]]\ndo = \"load\"\n");

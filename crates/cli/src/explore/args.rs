@@ -8,7 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use mcp_lifecheck::explore::{Shard, SweepEvent};
 use mcp_lifecheck::plan::{DurationError, parse_duration};
 
-use crate::args::{CheckoutArgs, JsonArg, PlanArgs};
+use crate::args::{CheckoutArgs, JsonArg, PlanArgs, TierArg};
 
 #[derive(Debug, Args)]
 pub(crate) struct ExploreArgs {
@@ -41,6 +41,9 @@ pub(crate) struct ExploreArgs {
     /// Script that servers of drawn lives may have; repeatable. By default, every shipped one that fits.
     #[arg(long, value_name = "SCRIPT")]
     pub script: Vec<String>,
+    /// Where the lives run: `simulated` is a Rust loader as tasks of one thread, with virtual time and servers in memory, some thousands of lives a second.
+    #[arg(long, value_name = "TIER")]
+    pub tier: Option<TierArg>,
     /// Draw only servers that end when they are asked to.
     #[arg(long)]
     pub polite_only: bool,

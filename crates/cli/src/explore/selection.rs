@@ -14,6 +14,7 @@ pub(super) fn selection(arguments: &ExploreArgs) -> BTreeMap<String, String> {
     let checkout = &arguments.checkout;
     let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
     let options = [
+        ("tier", arguments.tier.map(|tier| tier.tier().as_str().to_owned())),
         ("transport", joined(plans.transport.iter().map(ToString::to_string).collect())),
         ("revision", plans.revision.map(|revision| revision.to_string())),
         ("limit", joined(plans.limit.iter().map(|(name, value)| format!("{name}={}ms", value.as_millis())).collect())),

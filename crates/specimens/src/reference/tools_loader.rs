@@ -51,9 +51,13 @@ impl fmt::Debug for ToolsLoader {
 
 impl ToolsLoader {
     /// A loader with an owner thread of its own, which exists from a load to the cleanup after it.
+    ///
+    /// Where its servers are simulated, it starts no thread: its tasks live on the runtime around this call.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        Self::at(Home::OwnThread, options)
+        let is_simulated = options.connector.as_ref().is_some_and(|connector| connector.is_simulated());
+        let around = Handle::try_current().ok().filter(|_| is_simulated);
+        Self::at(around.map_or(Home::OwnThread, Home::On), options)
     }
 
     /// A loader whose owner tasks live on the given runtime.
