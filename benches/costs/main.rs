@@ -1,7 +1,7 @@
 //! The CPU time of each part, next to the CPU time of a minimal counterpart in the same run.
 //!
 //! `cargo bench --bench costs` measures everything, `-- checker`, `-- mock`, `-- http`, `-- crowd`,
-//! `-- five-hundred` or `-- plan` one part. Criterion keeps the samples. At the end the bench compares all measurements
+//! `-- five-hundred`, `-- plan` or `-- simulated` one part. Criterion keeps the samples. At the end the bench compares all measurements
 //! with the bounds, and a broken bound leads to exit code 1.
 
 mod checker;
@@ -14,6 +14,7 @@ mod ledger;
 mod life;
 mod mock;
 mod plan;
+mod simulated;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     crowd::measure(&crowds);
     five_hundred::measure(&rounds);
     plan::measure(&ledger);
+    simulated::measure(&ledger);
     let is_kept = [
         checker::bounds(&ledger),
         mock::bounds(&ledger),
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         crowd::bounds(&crowds),
         five_hundred::bounds(&rounds),
         plan::bounds(&ledger),
+        simulated::bounds(&ledger),
     ];
     if is_kept.into_iter().all(|kept| kept) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
