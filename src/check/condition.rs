@@ -1,7 +1,9 @@
-//! Recovery: what a fault excuses, and from when on an operation must reach a server again.
+//! The condition of servers and of the program: which works, which has ended, and since when.
 //!
 //! A fault excuses the operations that ran while it was delivered. What it excuses afterwards depends on whether it
 //! cost an answer, or the connections of the server.
+
+use std::time::Duration;
 
 use crate::check::{Operation, Server, View};
 use crate::history::{ConnectionId, Message, Seq};
@@ -75,7 +77,7 @@ impl View {
 
     /// Whether the client can use a connection now that this message has arrived on it.
     ///
-    /// Counter-example: A load that runs may still have to list the tools, and its loader may refuse calls until then.
+    /// Counter-example: A load that runs may not have listed the tools yet, and its loader may refuse calls until then.
     pub(super) fn is_ready_with(&self, id: &ConnectionId, server: &str, message: &Message) -> bool {
         let is_open = || self.is_stateless(id) || message.is_notification("notifications/initialized");
         let is_loading = |load: &Operation| load.action.loads() && load.servers.iter().any(|name| name == server);
@@ -95,6 +97,59 @@ impl View {
         if server.impaired.is_some_and(is_over) {
             self.peers.server_mut(name).impaired = None;
         }
+    }
+
+    /// Whether the adapter has connected to the recorder.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.course.ready.is_some()
+    }
+
+    /// The request to exit or the signal that began the end of the program.
+    #[must_use]
+    pub fn ending(&self) -> Option<Seq> {
+        self.course.ending
+    }
+
+    /// The first signal to the loader's process, other than KILL.
+    #[must_use]
+    pub fn signalled(&self) -> Option<Seq> {
+        self.course.signalled
+    }
+
+    /// The exit of the loader's process.
+    #[must_use]
+    pub fn loader_exited(&self) -> Option<Seq> {
+        self.course.loader_exited
+    }
+
+    /// The event at which the experiment failed or hit a limit of the harness.
+    #[must_use]
+    pub fn experiment_failed(&self) -> Option<Seq> {
+        self.course.experiment_failed
+    }
+
+    /// Whether the harness killed the loader.
+    #[must_use]
+    pub fn is_killed(&self) -> bool {
+        self.course.killed.is_some()
+    }
+
+    /// The longest time for which the machine delayed the supervisor.
+    #[must_use]
+    pub fn longest_delay(&self) -> Duration {
+        self.course.longest_delay
+    }
+
+    /// Whether the history stops although the plan continued.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        !self.course.is_over && !self.is_killed()
+    }
+
+    /// Why the plan was skipped, if it was.
+    pub(super) fn not_applicable(&self) -> Option<&str> {
+        self.course.not_applicable.as_deref()
     }
 
     /// Whether a client that dials finds a server: it starts the server itself, or its process runs, and no script has
