@@ -141,9 +141,8 @@ impl Server {
             Alteration { seq, before, list }
         });
         self.impaired = Some(seq);
-        let name = fault.split(':').next();
-        self.is_stopped |= matches!(name, Some("stop" | "freeze"));
-        self.is_down |= matches!(name, Some("exit" | "die"));
+        self.is_stopped |= matches!(fault.split(':').next(), Some("stop" | "freeze"));
+        self.is_down |= ends_process(fault);
         if !is_on_record(fault) {
             self.unshown.get_or_insert(seq);
         }
@@ -211,6 +210,11 @@ const NOTICED_US: u64 = 2_000_000;
 pub(super) fn method_of_alteration(fault: &str) -> Option<&str> {
     let (fault, method) = fault.split_once(':').unwrap_or((fault, ""));
     matches!(fault, "answer-result" | "alter-result" | "omit-result").then_some(method)
+}
+
+/// Whether a fault ends the process of its mock.
+fn ends_process(fault: &str) -> bool {
+    matches!(fault.split(':').next(), Some("exit" | "die"))
 }
 
 /// Whether the journal shows what a client reads although this fault was delivered: the mock sends an odd message as the
@@ -311,12 +315,15 @@ impl Peers {
                     known.deleted.get_or_insert(seq);
                 }
             }
-            (EventKind::FaultDelivered { impairs, fault }, Source::Mock { server, .. }) => match impairs {
+            (EventKind::FaultDelivered { impairs, fault }, Source::Mock { server, incarnation }) => match impairs {
                 Impact::Answers => self.server_mut(server).impair(seq, fault),
                 Impact::Connection => {
-                    let server = self.server_mut(server);
-                    server.impair(seq, fault);
-                    server.lose(seq);
+                    let known = self.server_mut(server);
+                    known.impair(seq, fault);
+                    known.lose(seq);
+                    if ends_process(fault) {
+                        self.end_all(server, *incarnation, seq);
+                    }
                 }
                 Impact::Timing => self.server_mut(server).delayed = Some(seq),
                 Impact::Ending | Impact::Nothing => {}

@@ -336,8 +336,8 @@ impl View {
         }
         let is_closing = self.operations.values().any(|operation| operation.action == Action::Close);
         let ending = self.course.ending.or(self.course.loader_exited).map(|_| Overtaken::ByEnding);
-        // A cleanup that runs may be carried out after the load.
-        let overtaken = ending.or((action.loads() && is_closing).then_some(Overtaken::ByCleanup));
+        // A cleanup that runs may be carried out after the operation.
+        let overtaken = ending.or((action != Action::Close && is_closing).then_some(Overtaken::ByCleanup));
         let operation = Operation {
             id,
             action,

@@ -159,8 +159,8 @@ impl Message {
         self.has_result || self.has_error
     }
 
-    /// Whether it is a response that every client understands: an object as its result, or an error with a code and a
-    /// text, and not both. The outcome of a message that was cut is not on record, and counts as understood.
+    /// Whether it is a response that every client understands: of version 2.0, with an object as its result, or an error with a
+    /// code and a text, and not both. The outcome of a message that was cut is not on record, and counts as understood.
     pub(crate) fn is_sound_response(&self) -> bool {
         let is_sound_error = || {
             let part = |name| self.at(&["error", name]);
@@ -172,7 +172,8 @@ impl Message {
             (false, true) => is_sound_error(),
             (true, true) | (false, false) => false,
         };
-        self.is_response() && (self.is_cut || has_sound_outcome)
+        let is_of_version = || self.at(&["jsonrpc"]).is_some_and(|version| version == "2.0");
+        self.is_response() && (self.is_cut || has_sound_outcome && is_of_version())
     }
 
     /// Whether the mock shortened it because of its size.
@@ -223,6 +224,8 @@ mod tests {
         ] {
             let mut body = outcome;
             body["id"] = json!(1);
+            assert!(body.get("cut").is_some() || !Message::new(body.clone()).is_sound_response(), "{body}");
+            body["jsonrpc"] = json!("2.0");
             assert_eq!(Message::new(body.clone()).is_sound_response(), is_sound, "{body}");
             body["method"] = json!("ping");
             assert!(!Message::new(body.clone()).is_sound_response(), "{body}");

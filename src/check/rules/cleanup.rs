@@ -98,7 +98,7 @@ fn variant(operation: &Operation, kind: MissKind) -> &'static str {
 
 /// Counter-examples: A load that runs concurrently with cleanup may connect. A load that was cancelled or failed a
 /// moment ago may have started a server that connects only now. A loader that promises to reconnect may be
-/// reconnecting.
+/// reconnecting, and so may a client whose server lost a session during a call.
 pub(super) const CLEANUP_OPENS_NOTHING: Invariant = Invariant {
     id: "cleanup-opens-nothing",
     property: Property::Safety,
@@ -140,7 +140,8 @@ impl Monitor for RunningCleanups {
             }
             EventKind::OperationInvoked { action, .. } if action.loads() => self.running.clear(),
             EventKind::ConnectionOpened { connection } => {
-                if let Some((_, close)) = self.running.first() {
+                let is_healthy = view.is_healthy(event.source.server().unwrap_or_default());
+                if let Some((_, close)) = self.running.first().filter(|_| is_healthy) {
                     let because =
                         format!("connection {connection} was opened at {}, during the cleanup of {close}", event.seq);
                     tally.broken(Violation::new("opened", because, &[*close, event.seq]));
