@@ -27,7 +27,7 @@ const NAMED_MAX: usize = 8;
 pub struct Merged {
     /// The report on all parts.
     pub report: ExploreReport,
-    /// The shards of which there is no report.
+    /// The shards without a report.
     pub missing: Vec<Shard>,
     /// Found files that could not be copied, each with the reason.
     pub unwritten: Vec<String>,

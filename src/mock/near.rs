@@ -248,7 +248,7 @@ mod tests {
             };
             let mocks = NearMocks::new(endpoint.near_links(), Handle::current(), setup);
             let ClientPipes { mut stdin, stdout } = mocks.pipes("files").unwrap();
-            tokio::time::sleep(Duration::from_secs(10)).await;
+            tokio::time::advance(Duration::from_secs(10)).await;
             stdin.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n").await.unwrap();
             let mut lines = BufReader::new(stdout).lines();
             assert_eq!(lines.next_line().await.unwrap().unwrap(), r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);

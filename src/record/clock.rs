@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
@@ -38,6 +39,11 @@ impl VirtualClock {
     pub fn begin() -> Self {
         VIRTUAL.set(Some(Instant::now()));
         Self { _here: PhantomData }
+    }
+
+    /// Waits until no other task of this thread can go on: virtual time does not pass before, and then passes at once.
+    pub async fn others_wait() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 

@@ -14,12 +14,10 @@ use crate::loader::host::TaskHost;
 use crate::loader::memory::Connector;
 use crate::loader::registered::rust_loader;
 use crate::mock::{NearMocks, NearSetup};
-use crate::record::{NearAdapter, NearLinks, Recorder, redacted};
+use crate::record::{NearAdapter, NearLinks, Recorder, VirtualClock, redacted};
 use crate::simulate::connector::NearConnector;
 use crate::supervise::StartKind;
 
-/// Any time at all.
-const MOMENT: Duration = Duration::from_millis(1);
 /// What the runtime says to a task that needs sockets, processes or signals, in its panic.
 const WITHOUT_IO: &str = "IO is disabled";
 /// Time for mocks to end after their loader has ended.
@@ -63,8 +61,8 @@ impl Subject for SimulatedLife {
         let exit = Exit { adapter, recorder: stage.recorder.clone(), is_in_order: false, ended };
         let hosting = tokio::spawn(async move {
             host.host(&*factory).await;
-            // Virtual time passes only while every task waits: what the drop of the loader has begun comes first.
-            tokio::time::sleep(MOMENT).await;
+            // What the drop of the loader has begun comes first.
+            VirtualClock::others_wait().await;
             mocks.close(MOCKS_LIMIT).await;
             exit.in_order();
         });
