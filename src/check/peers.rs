@@ -115,6 +115,8 @@ pub struct PendingRequest {
     pub operation: Option<OpId>,
     /// The revision that its client asked for, in a request to initialize.
     pub version: Option<String>,
+    /// Whether a script altered its answer, and the answer is one that a conforming server may give.
+    pub(super) is_altered_legally: bool,
 }
 
 impl Server {
@@ -152,28 +154,30 @@ impl Server {
     /// that a conforming server may give.
     ///
     /// Counter-examples: A list that is never at an end is none. An answer to another request says nothing of the altered one.
-    fn hear(&mut self, request: &PendingRequest, only: Option<&Value>, revision: Option<Revision>) {
+    /// Returns whether a script altered this answer and it is such an answer.
+    fn hear(&mut self, request: &PendingRequest, only: Option<&Value>, revision: Option<Revision>) -> bool {
         let method = &*request.method;
         if let Some(tools) = only.filter(|_| method == "tools/list").and_then(|result| result.get("tools")) {
             let tools = tools.as_array().into_iter().flatten();
             self.has_output_schemas |= tools.into_iter().any(|tool| tool.get("outputSchema").is_some());
         }
         let is_here = |altered: &mut Alteration| altered.list.as_deref().is_none_or(|list| list == method);
-        let Some(altered) = self.altered.take_if(is_here) else { return };
+        let Some(altered) = self.altered.take_if(is_here) else { return false };
         let keeps_to_its_schema = method != "tools/call" || !self.has_output_schemas;
         let is_honest = |result: &&Value| is_honest(method, result, request.version.as_deref(), revision);
         let Some(result) = only.filter(|_| keeps_to_its_schema).filter(is_honest) else {
             self.garbled.get_or_insert(altered.seq);
-            return;
+            return false;
         };
         if self.impaired != Some(altered.seq) {
-            return;
+            return false;
         }
         if is_last_page(result) {
             self.impaired = altered.before;
         } else {
             self.altered = Some(Alteration { list: Some(method.to_owned()), ..altered });
         }
+        true
     }
 
     /// A call has failed.
@@ -284,11 +288,6 @@ impl Peers {
         connections.for_each(|connection| _ = connection.ready.get_or_insert(since));
     }
 
-    /// The latest impairment of the server of a connection.
-    pub(super) fn impaired_of(&self, id: &ConnectionId) -> Option<Seq> {
-        self.servers.get(&self.connections.get(id)?.server)?.impaired
-    }
-
     pub(super) fn connections_of(&self, server: &str) -> impl Iterator<Item = (&ConnectionId, &Connection)> {
         self.connections.iter().filter(move |(_, connection)| connection.server == server)
     }
@@ -374,7 +373,13 @@ impl Peers {
         if let Some(method) = message.method_name().filter(|_| message.is_any_request()) {
             let version = message.at(&["params", "protocolVersion"]).and_then(Value::as_str);
             let version = version.filter(|_| method == "initialize").map(str::to_owned);
-            let pending = PendingRequest { method, known: message.known_method(), operation: owner, version };
+            let pending = PendingRequest {
+                method,
+                known: message.known_method(),
+                operation: owner,
+                version,
+                is_altered_legally: false,
+            };
             known.is_unclear |= known.unanswered.insert(message.id_text(), pending).is_some();
         }
     }
@@ -386,7 +391,7 @@ impl Peers {
         message: &Message,
         revision: Option<Revision>,
     ) -> Option<PendingRequest> {
-        let pending = self.connections.get_mut(connection)?.unanswered.swap_remove(&message.id_text())?;
+        let mut pending = self.connections.get_mut(connection)?.unanswered.swap_remove(&message.id_text())?;
         let known = self.connections.get(connection)?;
         let name = &known.server;
         let result = message.at(&["result"]);
@@ -397,7 +402,7 @@ impl Peers {
         // It matters only after an alteration whether another request was open, and few servers have many connections.
         let is_open = |other: &Connection| other.server == *name && !other.unanswered.is_empty();
         let is_alone = server.altered.is_none() || !self.connections.values().any(is_open);
-        server.hear(&pending, result.filter(|_| is_alone), revision);
+        pending.is_altered_legally = server.hear(&pending, result.filter(|_| is_alone), revision);
         let says_no_tools = match &*pending.method {
             "tools/list" => result.and_then(|result| result.get("tools")).and_then(Value::as_array).map(Vec::is_empty),
             "initialize" => {

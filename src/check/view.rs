@@ -455,9 +455,7 @@ impl View {
         for part in parts(message).iter().filter(|part| part.is_response()) {
             let agreed = self.agreements.of(connection).and_then(Agreement::revision);
             let revision = agreed.or(self.is_stateless(connection).then_some(Revision::R20260728));
-            let impaired = self.peers.impaired_of(connection);
             let Some(pending) = self.peers.answer(connection, part, revision) else { continue };
-            let is_as_good = impaired != self.peers.impaired_of(connection);
             if self.peers.connection(connection).is_some_and(|known| !known.is_unclear) {
                 self.answering = Answered::of(pending.known);
             }
@@ -470,7 +468,7 @@ impl View {
             if let Some(request) = request {
                 request.answered.get_or_insert(seq);
                 request.is_refused |= refuses_call(part);
-                request.is_touched &= !is_as_good;
+                request.is_touched &= !pending.is_altered_legally;
             }
         }
     }
